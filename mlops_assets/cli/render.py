@@ -1,0 +1,141 @@
+"""How results look in a terminal: tables of the leaderboard, the verdict and the addresses.
+
+Here: Rich only. Not here: where the figures come from (`cli.run`), or JSON (`cli.summary`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from mlops_assets.cli.ports import Port
+from mlops_assets.cli.status import ProblemStatus
+from mlops_assets.cli.summary import FirstForecast, RunSummary
+
+_NOTHING = "-"
+
+
+def progress_printer(console: Console) -> Callable[[str], None]:
+    """A function that prints one line, never wrapped, never read as markup."""
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return say
+
+
+def show_outcome(summary: RunSummary, console: Console) -> None:
+    """Print leaderboard and verdict."""
+    console.print(leaderboard_table(summary))
+    console.print(verdict_panel(summary))
+
+
+def show_summary(summary: RunSummary, console: Console) -> None:
+    """Print leaderboard, verdict and, if there is one, the newest forecast."""
+    show_outcome(summary, console)
+    if summary.forecast is not None:
+        progress_printer(console)(forecast_sentence(summary.forecast))
+
+
+def leaderboard_table(summary: RunSummary) -> Table:
+    """The candidates in the order of the summary; the champion is marked."""
+    table = Table(title=f"{summary.problem}: leaderboard as of {summary.as_of:%Y-%m-%d %H:%M %Z}")
+    table.add_column("candidate")
+    for name in ("MAE", "RMSE", "n", "skill", "p", "coverage", "Winkler (bp)"):
+        table.add_column(name, justify="right")
+    for row in summary.leaderboard:
+        leads = row.candidate == summary.champion.candidate
+        table.add_row(
+            f"{row.candidate} *" if leads else row.candidate,
+            f"{row.mae:,.2f}",
+            f"{row.rmse:,.2f}",
+            f"{row.n:,}",
+            _number(row.skill, "+.4f"),
+            _number(row.p_value, ".4f"),
+            _number(row.coverage, ".3f"),
+            _number(row.winkler, ",.1f"),
+            style="bold" if leads else "",
+        )
+    return table
+
+
+def verdict_panel(summary: RunSummary) -> Panel:
+    """The decision, its reasons, and who is champion now."""
+    champion = summary.champion
+    lines = [f"- {reason}" for reason in summary.verdict.reasons]
+    lines.append(f"champion: {champion.candidate}, version {champion.version}")
+    return Panel(Text("\n".join(lines)), title=f"verdict: {summary.verdict.decision}", expand=False)
+
+
+def forecast_sentence(forecast: FirstForecast) -> str:
+    """One sentence with the point forecast, its band and its times."""
+    return (
+        f"Forecast for {forecast.valid_time:%Y-%m-%d %H:%M %Z}, made at "
+        f"{forecast.origin:%H:%M %Z}: {forecast.point:,.2f} {forecast.unit} "
+        f"(band {forecast.lower:,.2f} to {forecast.upper:,.2f})"
+    )
+
+
+def status_table(rows: Sequence[ProblemStatus]) -> Table:
+    """One line a problem: champion, how old its data is, the snapshot that is served."""
+    table = Table(title="Problems")
+    for name in ("problem", "champion", "version", "as of", "age", "snapshot"):
+        table.add_column(name)
+    for row in rows:
+        if row.summary is None:
+            table.add_row(row.problem, "none yet", *[_NOTHING] * 4)
+            continue
+        table.add_row(
+            row.problem,
+            row.summary.champion.candidate,
+            row.summary.champion.version,
+            f"{row.summary.as_of:%Y-%m-%d %H:%M %Z}",
+            _NOTHING if row.age is None else f"{row.age.total_seconds() / 3600:,.1f} h",
+            row.snapshot_id or _NOTHING,
+        )
+    return table
+
+
+def stores_table(rows: Iterable[tuple[str, str]]) -> Table:
+    """What is kept where."""
+    return _two_columns("Stores", ("what", "where"), rows)
+
+
+def ports_table(ports: Sequence[Port], answering: Sequence[Port]) -> Table:
+    """Each port, the setting that moves it and whether something answers there."""
+    table = Table(title="Ports")
+    for name in ("service", "port", "setting", "answers"):
+        table.add_column(name)
+    for port in ports:
+        answer = "yes" if port in answering else "no"
+        table.add_row(port.service, str(port.number), port.variable, answer)
+    return table
+
+
+def contents_table(namespace: Path, found: Sequence[tuple[Path, int]]) -> Table:
+    """What a reset deletes, in 10^6 bytes."""
+    rows = ((path.name, f"{size / 1e6:,.1f} MB") for path, size in found)
+    return _two_columns(f"In {namespace}", ("name", "size"), rows)
+
+
+def addresses_table(rows: Iterable[tuple[str, str]]) -> Table:
+    """What runs where: name and address."""
+    return _two_columns("Running", ("service", "address"), rows)
+
+
+def _two_columns(title: str, names: tuple[str, str], rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(names[0])
+    table.add_column(names[1], overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return _NOTHING if value is None else format(value, form)

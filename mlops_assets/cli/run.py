@@ -1,0 +1,193 @@
+"""One run of a problem's whole graph in this process, and what it came to.
+
+The run goes through the job that Dagster's page launches too, on the same instance, so it shows up
+there with all its events.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from mlops_assets.cli.problems import problem_files
+from mlops_assets.cli.summary import (
+    Champion,
+    FirstForecast,
+    LeaderboardRow,
+    RunFailed,
+    RunSummary,
+    Verdict,
+)
+from mlops_assets.components.forecast_pipeline import build_problem_definitions, loop_job_name
+from mlops_assets.definitions import default_clock, shared_resources
+from mlops_assets.evaluation.assets import backtest_key
+from mlops_assets.forecasting.assets import published_key
+from mlops_assets.ingestion.assets import raw_partitions
+from mlops_assets.orchestration.clock import Clock, parse_instant
+from mlops_assets.problem import ForecastProblem, load_problem
+from mlops_assets.settings import Settings
+from mlops_assets.storage.publication import latest_snapshot_id
+from mlops_assets.storage.tables import TableStore
+from mlops_assets.training.tracking import close_parent_run
+from serving.contract.snapshot import (
+    FORECASTS,
+    LEADERBOARD,
+    MANIFEST,
+    VERDICT,
+    Manifest,
+    problem_prefix,
+)
+
+
+def run_problem(
+    settings: Settings,
+    problem_name: str,
+    *,
+    as_of: str | None,
+    evaluate_from: str | None,
+    progress: Callable[[str], None],
+) -> RunSummary:
+    """Materialise a problem's graph in one process.
+
+    Args:
+        settings: name the stores.
+        problem_name: its folder below `defs`.
+        as_of: the instant to believe in (ISO 8601 with zone); default: now, or with `files` the
+            newest value of the files.
+        evaluate_from: first period to evaluate: an instant with zone, or a date (UTC).
+        progress: takes one line at a time.
+
+    Raises:
+        RunFailed: an asset or a blocking check stopped the run.
+        ProblemError, SettingsError, ClockError: something given from outside cannot be used.
+    """
+    problem = load_problem(problem_files()[problem_name])
+    clock = Clock(fixed_at=as_of) if as_of else default_clock(settings, [problem])
+    now = clock.now()
+    definitions = dg.Definitions.merge(
+        build_problem_definitions(problem, settings),
+        # One instant for the whole run: a run that takes minutes must not straddle an hour.
+        dg.Definitions(resources=shared_resources(settings, Clock(fixed_at=now.isoformat()))),
+    )
+    run_id = str(uuid.uuid4())
+    with dg.DagsterInstance.get() as instance:
+        instance.add_event_listener(run_id, _listener(progress))
+        result = definitions.resolve_job_def(loop_job_name(problem.name)).execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            tags=_partition_range(problem, clock),
+            run_config=_run_config(problem, evaluate_from),
+            raise_on_error=False,
+        )
+    close_parent_run(settings, problem.name, run_id, "FINISHED" if result.success else "FAILED")
+    if not result.success:
+        raise RunFailed(_why(result))
+    return _read(TableStore(settings.storage), problem_name, _published_snapshot(result, problem))
+
+
+def read_summary(settings: Settings, problem_name: str) -> RunSummary | None:
+    """The summary of the newest published snapshot; None before the first."""
+    store = TableStore(settings.storage)
+    snapshot_id = latest_snapshot_id(store, problem_name)
+    return None if snapshot_id is None else _read(store, problem_name, snapshot_id)
+
+
+def _read(store: TableStore, problem_name: str, snapshot_id: str) -> RunSummary:
+    folder = f"{problem_prefix(problem_name)}/{snapshot_id}"
+    manifest = Manifest.model_validate_json(store.read_file(f"{folder}/{MANIFEST}"))
+    verdict = json.loads(store.read_file(f"{folder}/{VERDICT}"))
+    board = json.loads(store.read_file(f"{folder}/{LEADERBOARD}"))
+    forecasts = pl.read_parquet(io.BytesIO(store.read_file(f"{folder}/{FORECASTS}")))
+    champion = Champion(
+        candidate=verdict["candidate"],
+        version=verdict["version"],
+        run_id=verdict["run_id"],
+        data_version=verdict["data_version"],
+    )
+    return RunSummary(
+        problem=problem_name,
+        as_of=manifest.as_of,
+        leaderboard=tuple(
+            LeaderboardRow.model_validate({k: row[k] for k in LeaderboardRow.model_fields})
+            for row in board
+        ),
+        verdict=Verdict(decision=verdict["decision"], reasons=tuple(verdict["reasons"])),
+        champion=champion,
+        forecast=_newest(forecasts.filter(pl.col("version") == champion.version), manifest.unit),
+    )
+
+
+def _newest(own: pl.DataFrame, unit: str) -> FirstForecast | None:
+    if own.is_empty():
+        return None
+    row = own.sort("origin", "step").filter(pl.col("origin") == own["origin"].max())
+    first = row.select(k for k in FirstForecast.model_fields if k != "unit").row(0, named=True)
+    return FirstForecast(**first, unit=unit)
+
+
+def _published_snapshot(result: dg.ExecuteInProcessResult, problem: ForecastProblem) -> str:
+    key = published_key(problem.name)
+    for event in result.get_asset_materialization_events():
+        if event.asset_key == key:
+            return str(event.materialization.metadata["snapshot_id"].value)
+    raise RunFailed(f"{key.to_user_string()} was not materialised; look at the run in Dagster")
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """The blocking check or the asset that stopped the run, with its message."""
+    blocked = [
+        f"{check.asset_key.to_user_string()}: check {check.check_name} failed: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.blocking
+    ]
+    failed = [
+        f"{event.step_key}: {event.step_failure_data.error_display_string.strip().splitlines()[0]}"
+        for event in result.all_events
+        if event.is_step_failure and event.step_failure_data.error
+    ]
+    return "\n".join(blocked or failed) or "the run failed; look at it in Dagster"
+
+
+def _listener(progress: Callable[[str], None]) -> Callable[..., None]:
+    """Turns Dagster's events into lines: each asset as it is done, and what assets log."""
+    started: dict[str, float] = {}
+
+    def hear(entry: dg.EventLogEntry, _cursor: str | None = None) -> None:
+        event = entry.dagster_event
+        if event is None:
+            if int(entry.level) >= logging.INFO and entry.step_key:
+                progress(entry.user_message)
+        elif event.is_step_start and event.step_key:
+            started[event.step_key] = entry.timestamp
+        elif event.is_step_success and event.step_key in started:
+            seconds = entry.timestamp - started[event.step_key]
+            name = event.step_key.partition("__")[2].replace("_", " ")
+            progress(f"{name}: {seconds:.1f} s")
+
+    return hear
+
+
+def _run_config(problem: ForecastProblem, evaluate_from: str | None) -> dict[str, Any]:
+    # Dagster's own log lines go to its event log; the terminal shows the run's progress instead.
+    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if evaluate_from is not None:
+        start = parse_instant(evaluate_from if "T" in evaluate_from else f"{evaluate_from}T00:00Z")
+        op = backtest_key(problem.name).to_python_identifier()
+        config["ops"] = {op: {"config": {"evaluate_from": start.isoformat()}}}
+    return config
+
+
+def _partition_range(problem: ForecastProblem, clock: Clock) -> dict[str, str]:
+    """Every month from the sources' start to the clock's: raw tables are brought up to date."""
+    keys = raw_partitions(problem).get_partition_keys(current_time=clock.now())
+    return {
+        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_end": keys[-1],
+    }

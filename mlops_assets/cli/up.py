@@ -1,0 +1,126 @@
+"""`mlops up`: from nothing to a served forecast, then everything in the foreground until Ctrl-C.
+
+Here: the order of things and what is printed. Not here: each part (`ports`, `stores`, `services`,
+`supervisor`, `render`), nor what a run does (`cli.run`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from mlops_assets.cli import ports, render, services, stores
+from mlops_assets.cli.forecast_answer import first_forecast
+from mlops_assets.cli.summary import RunSummary
+from mlops_assets.cli.supervisor import Supervisor
+from mlops_assets.settings import Settings
+
+HEALTH_SECONDS: Final = 180.0
+"""Longest wait for a service: MLflow takes 20 CPU seconds, more on a busy machine."""
+
+READY_SECONDS: Final = 60.0
+"""Longest wait for the API to load the champion; without it the rest is shown all the same."""
+
+
+def bring_up(settings: Settings, problems: Sequence[str], console: Console) -> None:
+    """Prepare, run what has no champion, serve, and stay until a signal.
+
+    Args:
+        settings: of this namespace.
+        problems: names of the problems that must have a champion before anything is served.
+        console: where progress and tables go.
+
+    Raises:
+        PortsTaken: a port is not free.
+        StoreError: a store cannot be prepared.
+        RunFailed: a problem's graph did not finish.
+        ServiceFailed: a service died or did not answer.
+    """
+    say = render.progress_printer(console)
+    ports.ensure_free(settings)
+    stores.prepare(settings, say)
+    summaries = [_summary_of(settings, problem, say) for problem in problems]
+    with (
+        tempfile.TemporaryDirectory(prefix="mlops-") as scratch,
+        Supervisor() as supervisor,
+        supervisor.stopping_on_signals(),
+    ):
+        if _start_all(supervisor, settings, Path(scratch), say):
+            ready = f"{_api(settings)}/health/ready"
+            supervisor.wait_for(lambda: services.answers(ready), timeout_seconds=READY_SECONDS)
+            _show(settings, summaries, console)
+            supervisor.watch()
+        say("Stopping; a second Ctrl-C does not wait")
+        supervisor.stop_all()
+    say("Stopped. Everything is kept: the next `mlops up` continues from here")
+
+
+def _summary_of(settings: Settings, problem: str, say: Callable[[str], None]) -> RunSummary:
+    """The problem's last published outcome; runs its loop when there is none yet."""
+    from mlops_assets.cli.run import read_summary, run_problem
+
+    summary = read_summary(settings, problem)
+    if summary is not None:
+        return summary
+    say(f"{problem} has no champion yet: running its whole loop")
+    return run_problem(settings, problem, as_of=None, evaluate_from=None, progress=say)
+
+
+def _start_all(
+    supervisor: Supervisor, settings: Settings, scratch: Path, say: Callable[[str], None]
+) -> bool:
+    """Start every service and wait for health; False when a stop was asked for meanwhile."""
+
+    def up(name: str, seconds: float) -> None:
+        say(f"{name} answers after {seconds:.1f} s")
+
+    def wait(names: list[str]) -> bool:
+        return supervisor.wait_until_healthy(names, timeout_seconds=HEALTH_SECONDS, on_healthy=up)
+
+    first = services.first_services(settings, scratch)
+    say(f"Starting {', '.join(service.name for service in first)}")
+    for service in first:
+        supervisor.start(service)
+    if not wait([services.CODE_SERVER]):
+        return False
+    then = services.dagster_services(settings, scratch)
+    for service in then:
+        supervisor.start(service)
+    return wait([s.name for s in (*first, *then) if s.name != services.CODE_SERVER])
+
+
+def _show(settings: Settings, summaries: Sequence[RunSummary], console: Console) -> None:
+    """Print leaderboards, verdicts, addresses, a first forecast of each and what to try."""
+    say = render.progress_printer(console)
+    for summary in summaries:
+        render.show_outcome(summary, console)
+    console.print(render.addresses_table(_addresses(settings)))
+    for summary in summaries:
+        url = f"{_api(settings)}/forecasts/{summary.problem}/latest"
+        answer = services.fetch(url)
+        if answer is None:
+            say(f"{summary.problem}: no forecast yet; {_api(settings)}/health tells why")
+        else:
+            say(render.forecast_sentence(first_forecast(answer)))
+        say(f"Try: curl {url}")
+    say("Ctrl-C stops everything")
+
+
+def _addresses(settings: Settings) -> list[tuple[str, str]]:
+    mlflow = ports.base_url(settings.host, settings.mlflow_port)
+    if ports.mlflow_is_elsewhere(settings):
+        mlflow = settings.tracking_uri
+    return [
+        ("Dagster: assets and runs", ports.base_url(settings.host, settings.dagster_port)),
+        ("MLflow: models and figures", mlflow),
+        ("API: its documentation", f"{_api(settings)}/docs"),
+        ("logs", str(settings.namespace / "logs")),
+    ]
+
+
+def _api(settings: Settings) -> str:
+    return ports.base_url(settings.host, settings.api_port)

@@ -1,0 +1,1 @@
+"""The problems: one folder with a `defs.yaml` each."""

@@ -1,0 +1,184 @@
+"""The assets `backtest` and `evaluation_report`."""
+
+# No `from __future__ import annotations`: Dagster reads the annotations of an asset as objects.
+
+import base64
+from datetime import datetime
+from typing import Final
+
+import dagster as dg
+import polars as pl
+
+from mlops_assets.evaluation.backtest import FoldCount, add_bands, run_backtest
+from mlops_assets.evaluation.folds import evaluation_start, plan_folds
+from mlops_assets.evaluation.leaderboard import leaderboard, weekly
+from mlops_assets.evaluation.plots import figures
+from mlops_assets.evaluation.report import html_report, leaderboard_markdown, predictions_csv
+from mlops_assets.features.assets import features_key
+from mlops_assets.features.design import add_targets, feature_columns, lay_rows
+from mlops_assets.ingestion.assets import observations_key
+from mlops_assets.orchestration.clock import Clock, parse_instant
+from mlops_assets.orchestration.mlflow_run import mlflow_key
+from mlops_assets.orchestration.resources import Tables
+from mlops_assets.problem import ForecastProblem
+from mlops_assets.training.recipe import build_recipes, code_version
+from mlops_assets.training.tracking import log_to_parent
+
+CAVEAT: Final = (
+    "An edge over the last value is far below trading costs (about 1 bp of the price an hour): "
+    "this is a forecast, not a strategy."
+)
+
+
+class BacktestConfig(dg.Config):
+    """What a run may ask of the backtest."""
+
+    evaluate_from: str | None = None
+    """First period that is evaluated (its start, ISO 8601 with zone); default: the newest folds."""
+
+
+def backtest_key(problem: str) -> dg.AssetKey:
+    """Asset key of a problem's backtest."""
+    return dg.AssetKey([problem, "backtest"])
+
+
+def report_key(problem: str) -> dg.AssetKey:
+    """Asset key of a problem's evaluation report: the leaderboard."""
+    return dg.AssetKey([problem, "evaluation_report"])
+
+
+def build_backtest_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
+    """The asset `backtest`: rolling-origin forecasts of every recipe on the same rows."""
+
+    @dg.asset(
+        key=backtest_key(problem.name),
+        group_name=problem.name,
+        ins={
+            "features": dg.AssetIn(features_key(problem.name)),
+            "observations": dg.AssetIn(observations_key(problem.name)),
+        },
+        description=(
+            "Forecasts of every recipe and baseline for the same past origins, each from the "
+            "newest refit before it, with bands and what came true. Whole folds are kept and "
+            "never computed twice."
+        ),
+        owners=list(problem.owners),
+        kinds={"parquet", "scikitlearn"},
+        tags={"stage": "evaluation"},
+        code_version=code_version(),
+        io_manager_key="io_manager",
+    )
+    def backtest(
+        context: dg.AssetExecutionContext,
+        config: BacktestConfig,
+        features: pl.DataFrame,
+        observations: pl.DataFrame,
+        clock: Clock,
+        tables: Tables,
+    ) -> dg.MaterializeResult[pl.DataFrame]:
+        as_of, steps = clock.now(), list(problem.evaluation.leads)
+        start = (
+            parse_instant(config.evaluate_from)
+            if config.evaluate_from
+            else evaluation_start(problem.evaluation, as_of)
+        )
+        rows = add_targets(lay_rows(features, problem, steps=steps), observations, problem)
+        recipes = build_recipes(problem, feature_columns(rows))
+        folds = plan_folds(problem, as_of=as_of, evaluate_from=start)
+        forecasts, count = run_backtest(
+            rows, recipes, folds, store=tables.store(), log=context.log.info
+        )
+        table = add_bands(forecasts, rows, problem, evaluate_from=start)
+        return dg.MaterializeResult(value=table, metadata=_backtest_metadata(table, count))
+
+    return backtest
+
+
+def build_report_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
+    """The asset `evaluation_report`: the leaderboard as table, with plots, page and CSV."""
+
+    @dg.asset(
+        key=report_key(problem.name),
+        group_name=problem.name,
+        ins={"backtest": dg.AssetIn(backtest_key(problem.name))},
+        description=(
+            "Leaderboard with significance against the strongest baseline; plots, HTML page and "
+            "predictions as MLflow artifacts."
+        ),
+        owners=list(problem.owners),
+        kinds={"mlflow", "matplotlib"},
+        tags={"stage": "evaluation"},
+        io_manager_key="io_manager",
+        required_resource_keys={mlflow_key(problem.name), "clock"},
+    )
+    def evaluation_report(
+        context: dg.AssetExecutionContext, backtest: pl.DataFrame
+    ) -> dg.MaterializeResult[pl.DataFrame]:
+        board = leaderboard(backtest, problem)
+        pictures = figures(backtest, problem, board["candidate"][0])
+        page = html_report(
+            problem,
+            board,
+            pictures,
+            as_of=context.resources.clock.now(),
+            span=_span(backtest),
+            caveats=(CAVEAT,) if problem.target.transform == "log_return" else (),
+        )
+        files = {f"report/{name}": png for name, png in pictures.items()}
+        files["report/predictions.csv"] = predictions_csv(backtest)
+        files["report/weekly.csv"] = weekly(backtest, problem).write_csv().encode()
+        run_id = log_to_parent(
+            texts={"report/evaluation.html": page}, files=files, metrics=_figures_of(board)
+        )
+        return dg.MaterializeResult(
+            value=board, metadata=_report_metadata(board, pictures, problem, run_id)
+        )
+
+    return evaluation_report
+
+
+def _span(backtest: pl.DataFrame) -> tuple[datetime, datetime]:
+    first, last = backtest["origin"].min(), backtest["origin"].max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return first, last
+
+
+def _backtest_metadata(table: pl.DataFrame, count: FoldCount) -> dict[str, dg.MetadataValue]:
+    first, last = _span(table)
+    return {
+        "folds_computed": dg.MetadataValue.int(count.computed),
+        "folds_reused": dg.MetadataValue.int(count.reused),
+        "refits": dg.MetadataValue.int(table["refit_at"].n_unique()),
+        "first_origin": dg.MetadataValue.text(first.isoformat()),
+        "last_origin": dg.MetadataValue.text(last.isoformat()),
+        "rows_per_candidate": dg.MetadataValue.int(len(table) // table["candidate"].n_unique()),
+    }
+
+
+def _figures_of(board: pl.DataFrame) -> dict[str, float]:
+    return {
+        f"{row['candidate']}.{name}": float(row[name])
+        for row in board.iter_rows(named=True)
+        for name in ("mae", "rmse", "skill", "p_value", "coverage", "winkler")
+        if row[name] is not None
+    }
+
+
+def _report_metadata(
+    board: pl.DataFrame, pictures: dict[str, bytes], problem: ForecastProblem, run_id: str
+) -> dict[str, dg.MetadataValue]:
+    images = "\n\n".join(
+        f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
+        for name, png in pictures.items()
+    )
+    best = board.row(0, named=True)
+    return {
+        "leaderboard": dg.MetadataValue.md(leaderboard_markdown(board, problem.target_source.unit)),
+        "plots": dg.MetadataValue.md(images),
+        "best_candidate": dg.MetadataValue.text(best["candidate"]),
+        "best_mae": dg.MetadataValue.float(best["mae"]),
+        "best_skill": dg.MetadataValue.float(best["skill"]),
+        "best_coverage": dg.MetadataValue.float(best["coverage"]),
+        "mlflow_run_id": dg.MetadataValue.text(run_id),
+    }

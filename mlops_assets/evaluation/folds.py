@@ -1,0 +1,103 @@
+"""Folds of a rolling-origin backtest: when is refitted, which origins each refit forecasts.
+
+Intervals are half-open. The refit grid is fixed by the problem's anchor, whatever the span asked
+for, so that a fold computed once serves every later run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from mlops_assets.problem import Evaluation, ForecastProblem, floor_to_grid
+from mlops_assets.training.fit import matrix
+
+
+class SpanError(ValueError):
+    """The evaluation span asked for holds no fold."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One refit and the origins [refit_at, end) it forecasts.
+
+    Attributes:
+        refit_at: training cutoff and first origin.
+        end: end of its origins.
+        complete: whether every origin of it has come.
+        evaluated: False for the calibration fold, which only starts the band's quantile.
+    """
+
+    refit_at: datetime
+    end: datetime
+    complete: bool
+    evaluated: bool = True
+
+
+def evaluation_start(spec: Evaluation, as_of: datetime) -> datetime:
+    """Start of the default span: `folds` whole folds before the newest refit of the grid."""
+    return floor_to_grid(as_of, anchor=spec.anchor, every=spec.refit_every) - (
+        spec.folds * spec.refit_every
+    )
+
+
+def plan_folds(
+    problem: ForecastProblem, *, as_of: datetime, evaluate_from: datetime | None = None
+) -> list[Fold]:
+    """The calibration fold, then every fold that has origins in [evaluate_from, as_of).
+
+    Args:
+        problem: refit rhythm, anchor, number of folds, calibration stretch.
+        as_of: the instant up to which history is known.
+        evaluate_from: start of the evaluation; default `evaluation_start`.
+
+    Raises:
+        SpanError: the span is empty.
+    """
+    spec = problem.evaluation
+    start = evaluate_from or evaluation_start(spec, as_of)
+    if start >= as_of:
+        raise SpanError(
+            f"evaluation starts at {start:%Y-%m-%dT%H:%M}Z, as-of is {as_of:%Y-%m-%dT%H:%M}Z; "
+            "the start must be earlier; move --evaluate-from back or --as-of forward"
+        )
+    first = floor_to_grid(start, anchor=spec.anchor, every=spec.refit_every)
+    folds = [Fold(first - problem.band.calibration, first, complete=True, evaluated=False)]
+    refit_at = first
+    while refit_at < as_of:
+        end = refit_at + spec.refit_every
+        folds.append(Fold(refit_at, min(end, as_of), complete=end <= as_of))
+        refit_at = end
+    return folds
+
+
+def fold_digests(
+    rows: pl.DataFrame, columns: Sequence[str], folds: Sequence[Fold]
+) -> dict[datetime, str]:
+    """Fingerprint of all data that a fold's fit and forecasts can depend on, by refit.
+
+    It covers index, features and targets of every origin before the fold's end, so a corrected
+    value anywhere before that changes it and a later value does not.
+
+    Args:
+        rows: design rows with targets, sorted by origin.
+        columns: feature columns that the recipe uses.
+        folds: sorted by end.
+    """
+    index = rows.select("origin", "step", "valid_time", "target_known_at").cast(pl.Int64).to_numpy()
+    names = rows["series"].hash(seed=0).to_numpy()
+    values = matrix(rows, (*columns, "last_value", "actual", "log_volatility"))
+    wanted = pl.Series([fold.end for fold in folds], dtype=rows["origin"].dtype)
+    ends = rows["origin"].search_sorted(wanted, side="left")
+    digest, done, out = hashlib.blake2b(digest_size=8), 0, {}
+    for fold, end in zip(folds, ends.to_list(), strict=True):
+        for part in (index, names, values):
+            digest.update(np.ascontiguousarray(part[done:end]).tobytes())
+        done = end
+        out[fold.refit_at] = digest.hexdigest()
+    return out

@@ -1,0 +1,56 @@
+"""The asset `features`: the wiring of `feature_set` to Dagster."""
+
+# No `from __future__ import annotations`: Dagster reads the annotations of an asset as objects.
+
+import dagster as dg
+import polars as pl
+
+from mlops_assets.features.feature_set import INDEX, compute_features
+from mlops_assets.ingestion.assets import observations_key
+from mlops_assets.orchestration.code_version import fingerprint
+from mlops_assets.orchestration.freshness import freshness
+from mlops_assets.problem import ForecastProblem
+
+
+def features_key(problem: str) -> dg.AssetKey:
+    """Asset key of a problem's feature table."""
+    return dg.AssetKey([problem, "features"])
+
+
+def build_features_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
+    """The asset `features`, one row per (series, origin)."""
+
+    @dg.asset(
+        key=features_key(problem.name),
+        group_name=problem.name,
+        ins={"observations": dg.AssetIn(observations_key(problem.name))},
+        description=(
+            "What could be known at each origin, as numbers: one row per (series, origin). "
+            "Targets never live here; calendar features are joined by valid time."
+        ),
+        owners=list(problem.owners),
+        kinds={"parquet", "polars"},
+        tags={"stage": "features"},
+        code_version=fingerprint("features"),
+        freshness_policy=freshness(problem.freshness["features"]),
+        io_manager_key="io_manager",
+    )
+    def features(observations: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:
+        table = compute_features(observations, problem)
+        return dg.MaterializeResult(value=table, metadata=_metadata(table))
+
+    return features
+
+
+def _metadata(table: pl.DataFrame) -> dict[str, dg.MetadataValue]:
+    names = [c for c in table.columns if c not in INDEX]
+    missing = table.select(pl.col(names).is_null().mean()).row(0)
+    lines = [f"| {n} | {share:.1%} |" for n, share in zip(names, missing, strict=True)]
+    columns = [dg.TableColumn(n, str(table.schema[n])) for n in table.columns]
+    return {
+        "features": dg.MetadataValue.int(len(names)),
+        "first_origin": dg.MetadataValue.text(str(table["origin"].min())),
+        "newest_origin": dg.MetadataValue.text(str(table["origin"].max())),
+        "missing": dg.MetadataValue.md("\n".join(["| feature | missing |", "|---|---|", *lines])),
+        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns)),
+    }

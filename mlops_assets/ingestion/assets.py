@@ -1,0 +1,151 @@
+"""The assets of ingestion: `raw_<source>` for each source, and `observations`.
+
+Here: the wiring of pure functions to Dagster. Not here: the functions (`pull`, `observations`),
+and the checks (`checks`).
+"""
+
+# No `from __future__ import annotations`: Dagster reads the annotation of `context` as an object.
+
+from datetime import datetime
+from typing import Final
+
+import dagster as dg
+import polars as pl
+
+from mlops_assets.ingestion.observations import observe, schema_of
+from mlops_assets.ingestion.pull import PullReport, pull, raw_table, read_raw
+from mlops_assets.orchestration.clock import Clock, real_now
+from mlops_assets.orchestration.partitions import monthly_partitions
+from mlops_assets.orchestration.resources import Platform, Tables
+from mlops_assets.problem import ForecastProblem, Source
+from mlops_assets.settings import DataMode
+from mlops_assets.storage.io_manager import column_schema
+from mlops_assets.tables.candles import RAW_CANDLES
+
+CODE_VERSION: Final = "1"
+"""Raised when the same input would give other rows."""
+
+
+def raw_partitions(problem: ForecastProblem) -> dg.MonthlyPartitionsDefinition:
+    """Months from the earliest start of all sources: one job runs only equal partitions."""
+    return monthly_partitions(min(problem.sources.values(), key=lambda source: source.start))
+
+
+def raw_key(problem: str, source: str) -> dg.AssetKey:
+    """Asset key of a source's raw table."""
+    return dg.AssetKey([problem, f"raw_{source}"])
+
+
+def observations_key(problem: str) -> dg.AssetKey:
+    """Asset key of a problem's observations."""
+    return dg.AssetKey([problem, "observations"])
+
+
+def build_raw_assets(problem: ForecastProblem) -> list[dg.AssetsDefinition]:
+    """One asset for each source: every version of its bars, in monthly partitions."""
+    return [_raw_asset(problem, name, source) for name, source in problem.sources.items()]
+
+
+def build_observations_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
+    """The asset `observations`; it reads all months of the raw tables and waits for none."""
+    every_month = dg.AllPartitionMapping()
+
+    @dg.asset(
+        key=observations_key(problem.name),
+        group_name=problem.name,
+        deps=[
+            dg.AssetDep(raw_key(problem.name, source), partition_mapping=every_month)
+            for source in problem.sources
+        ],
+        description=(
+            f"{problem.title}: one row per version of a bar of the target, as known at `as_of`, "
+            "with the newest exogenous values known by then and their age."
+        ),
+        owners=list(problem.owners),
+        kinds={"parquet", "polars"},
+        tags={"stage": "ingestion"},
+        code_version=CODE_VERSION,
+        metadata={"dagster/column_schema": column_schema(schema_of(problem))},
+        io_manager_key="io_manager",
+    )
+    def observations(clock: Clock, tables: Tables) -> dg.MaterializeResult[pl.DataFrame]:
+        store, as_of = tables.store(), clock.now()
+        raw = {name: read_raw(store, problem.name, name) for name in problem.sources}
+        frame = observe(raw[problem.target.source], raw, problem, as_of)
+        return dg.MaterializeResult(
+            value=frame, metadata=_observed_metadata(frame, raw, as_of=as_of)
+        )
+
+    return observations
+
+
+def _raw_asset(problem: ForecastProblem, name: str, source: Source) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=raw_key(problem.name, name),
+        group_name=problem.name,
+        partitions_def=raw_partitions(problem),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description=(
+            f"{source.title}: every version of every bar ever fetched. A corrected bar is a new "
+            f"row. Prices in {source.unit}."
+        ),
+        owners=list(problem.owners),
+        kinds={"deltalake", "polars"},
+        tags={"stage": "ingestion", "role": source.role},
+        code_version=CODE_VERSION,
+        metadata={"dagster/column_schema": column_schema(RAW_CANDLES)},
+    )
+    def raw(
+        context: dg.AssetExecutionContext, clock: Clock, tables: Tables, platform: Platform
+    ) -> dg.MaterializeResult[None]:
+        store, settings, window = tables.store(), platform.settings(), context.partition_time_window
+        report = pull(
+            store,
+            problem.name,
+            name,
+            source,
+            start=window.start,
+            end=window.end,
+            fetched_at=_fetch_time(settings.data, clock),
+            settings=settings,
+        )
+        return dg.MaterializeResult(metadata=_pull_metadata(report, problem.name, name))
+
+    return raw
+
+
+def _fetch_time(mode: DataMode, clock: Clock) -> datetime:
+    """When the values are read: really now, but a sample never runs ahead of the run's clock."""
+    return min(clock.now(), real_now()) if mode == "sample" else real_now()
+
+
+def _pull_metadata(report: PullReport, problem: str, name: str) -> dict[str, dg.MetadataValue]:
+    summary = (
+        f"| rows | |\n|---|---|\n| inserted | {report.inserted} |\n"
+        f"| unchanged | {report.unchanged} |\n| set aside | {report.quarantined} |\n\n"
+        f"Bars closing {report.first_valid_time} to {report.last_valid_time}."
+    )
+    return {
+        "table": dg.MetadataValue.text(raw_table(problem, name)),
+        "rows_inserted": dg.MetadataValue.int(report.inserted),
+        "rows_unchanged": dg.MetadataValue.int(report.unchanged),
+        "rows_quarantined": dg.MetadataValue.int(report.quarantined),
+        "first_valid_time": dg.MetadataValue.text(str(report.first_valid_time)),
+        "last_valid_time": dg.MetadataValue.text(str(report.last_valid_time)),
+        "newest_known_at": dg.MetadataValue.text(str(report.newest_known_at)),
+        "data_version": dg.MetadataValue.text(report.data_version),
+        "summary": dg.MetadataValue.md(summary),
+    }
+
+
+def _observed_metadata(
+    frame: pl.DataFrame, raw: dict[str, pl.DataFrame], *, as_of: datetime
+) -> dict[str, dg.MetadataValue]:
+    empty = sorted(name for name, rows in raw.items() if rows.is_empty())
+    return {
+        "as_of": dg.MetadataValue.text(as_of.isoformat()),
+        "newest_valid_time": dg.MetadataValue.text(str(frame["valid_time"].max())),
+        "newest_known_at": dg.MetadataValue.text(str(frame["known_at"].max())),
+        "corrected_bars": dg.MetadataValue.int(int(frame["superseded_at"].is_not_null().sum())),
+        "sources_without_rows": dg.MetadataValue.text(", ".join(empty) or "none"),
+    }

@@ -1,0 +1,79 @@
+"""What a kind of source must offer, and which kind serves which data mode.
+
+Here: the interface `Fetch`, its error, and the registry. Not here: any kind itself (`files`,
+`sample`); adding one is a module with a `fetch` function and a line in `fetch_for`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import polars as pl
+
+from mlops_assets.problem import Source
+from mlops_assets.settings import DataMode, Settings, SettingsError
+
+AVAILABLE: Final[tuple[DataMode, ...]] = ("sample", "files")
+
+
+class SourceError(ValueError):
+    """A source cannot be read as its YAML entry says; the message names it and the remedy."""
+
+
+class Fetch(Protocol):
+    """Reads the bars of one source that open in `[start, end)`."""
+
+    def __call__(
+        self,
+        name: str,
+        source: Source,
+        *,
+        start: datetime,
+        end: datetime,
+        fetched_at: datetime,
+        settings: Settings,
+    ) -> pl.DataFrame:
+        """Return the rows as delivered, in the order of delivery (schema `candles.FETCHED`).
+
+        Nothing is judged here beyond what makes a row unreadable: faulty bars are passed on, and
+        `ingestion.quality` sets them aside.
+
+        Args:
+            name: the source's name, which becomes `series`.
+            source: its YAML entry.
+            start: first bar open that is wanted.
+            end: first bar open that is not wanted.
+            fetched_at: the instant of this fetch.
+            settings: where to look.
+
+        Raises:
+            SourceError: the source cannot be read as described.
+            SettingsError: a setting that the kind needs is missing.
+        """
+        ...
+
+
+def fetch_for(mode: DataMode) -> Fetch:
+    """The kind of source that serves a data mode.
+
+    Raises:
+        SettingsError: no kind serves it.
+    """
+    if mode == "sample":
+        from mlops_assets.ingestion import sample
+
+        return sample.fetch
+    if mode == "files":
+        from mlops_assets.ingestion import files
+
+        return files.fetch
+    raise SettingsError(
+        f"MLOPS_DATA={mode}: no source serves it; set MLOPS_DATA to one of {', '.join(AVAILABLE)}"
+    )
+
+
+def opens_within(start: datetime, end: datetime, *, bar: timedelta) -> pl.Expr:
+    """Rows whose bar opens in `[start, end)`; `valid_time` is the bar's close."""
+    opens = pl.col("valid_time") - bar
+    return (opens >= start) & (opens < end)

@@ -1,0 +1,60 @@
+"""The MLflow parent run of a Dagster run, by dagster-mlflow's resource.
+
+That resource looks for the run's parent and starts one where there is none. Two processes of one
+Dagster run doing so at once would start two, so it is opened under a lock that all processes of
+this machine share. Closing the run with its true status is `training.tracking`'s, since the
+resource leaves it open.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from filelock import FileLock
+
+from mlops_assets.settings import Settings
+
+
+def mlflow_key(problem: str) -> str:
+    """Resource key of a problem's MLflow run: each problem has its own experiment."""
+    return f"mlflow_{problem}"
+
+
+def mlflow_resource(
+    settings: Settings, problem: str, *, prepare: Callable[[], object]
+) -> dg.ResourceDefinition:
+    """dagster-mlflow's resource for a problem's experiment.
+
+    Args:
+        settings: name the store and the experiment.
+        problem: whose runs these are.
+        prepare: called before the first use, to create what the store lacks.
+    """
+    from dagster_mlflow import mlflow_tracking
+
+    def open_run(context: dg.InitResourceContext) -> Iterator[Any]:
+        opening: Iterator[Any] = mlflow_tracking.resource_fn(context)  # type: ignore[call-arg]  # its annotation forgets the context
+        lock = Path(tempfile.gettempdir()) / f"mlops-mlflow-{context.run_id}.lock"
+        with FileLock(lock):
+            prepare()
+            run = next(opening)
+        yield run
+        next(opening, None)
+
+    locked = dg.ResourceDefinition(
+        resource_fn=open_run,
+        config_schema=mlflow_tracking.config_schema,
+        description=f"MLflow parent run of {problem}",
+    )
+    return locked.configured(
+        {
+            "experiment_name": settings.registered_model(problem),
+            "mlflow_tracking_uri": settings.tracking_uri,
+            "extra_tags": {"problem": problem, "data_mode": settings.data},
+            "env": {},
+        }
+    )

@@ -1,0 +1,148 @@
+"""The model registry: who holds which alias, and the only code that moves one.
+
+Moving an alias is the only act of promotion or rollback; serving follows it. The rules of the
+verdict are `promotion.decision`'s; here is one rule more: a run as of the past moves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mlops_assets.promotion.verdict import Incumbent, Verdict
+from mlops_assets.settings import Settings
+from serving.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+
+
+class RegistryError(LookupError):
+    """The registry does not hold what is asked for."""
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One registered version with what its tags say."""
+
+    version: str
+    candidate: str
+    recipe_id: str
+    as_of: datetime
+    run_id: str
+    data_version: str
+
+    @property
+    def incumbent(self) -> Incumbent:
+        """The recipe behind it."""
+        return Incumbent(candidate=self.candidate, recipe_id=self.recipe_id)
+
+
+class Registry:
+    """The registered versions of one problem."""
+
+    def __init__(self, settings: Settings, problem: str) -> None:
+        """Open no connection yet."""
+        self._settings = settings
+        self.name = settings.registered_model(problem)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self._settings.tracking_uri)
+
+    def holder(self, alias: str = CHAMPION) -> RegisteredVersion | None:
+        """The version that holds an alias; None where nobody does."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _described(self._client.get_model_version_by_alias(self.name, alias))
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+    def apply(self, verdict: Verdict, versions: Mapping[str, str]) -> RegisteredVersion:
+        """Move the aliases as the verdict says, and tag the champion's version with it.
+
+        `champion` goes to the verdict's candidate (its new version, but for `keep`), the dated
+        alias `origin-YYYYMMDD` with it, and `challenger` to the best of the others.
+
+        Args:
+            verdict: what the gate decided.
+            versions: candidate -> the version registered in this run.
+
+        Raises:
+            RegistryError: the verdict names a candidate without a version.
+        """
+        if verdict.decision != "keep":
+            if verdict.candidate not in versions:
+                raise RegistryError(
+                    f"the verdict names {verdict.candidate!r}, which registered no version in "
+                    f"this run (registered: {', '.join(versions) or 'none'}); materialise its "
+                    "model asset and the champion together"
+                )
+            version = versions[verdict.candidate]
+            self._client.set_registered_model_alias(self.name, CHAMPION, version)
+            self._client.set_registered_model_alias(
+                self.name, f"origin-{verdict.as_of:%Y%m%d}", version
+            )
+        champion = self._champion()
+        self._tag(champion.version, verdict)
+        runner_up = next((c for c in verdict.mean_losses if c != champion.candidate), None)
+        if runner_up is not None and runner_up in versions:
+            self._client.set_registered_model_alias(self.name, CHALLENGER, versions[runner_up])
+        return champion
+
+    def model(self, version: str) -> tuple[bytes, ModelCard]:
+        """Model file and card of a version."""
+        import mlflow.artifacts
+
+        found = self._client.get_model_version(self.name, version)
+        folder = mlflow.artifacts.download_artifacts(
+            artifact_uri=found.source, tracking_uri=self._settings.tracking_uri
+        )
+        card = Path(folder, CARD_FILE).read_bytes()
+        return Path(folder, MODEL_FILE).read_bytes(), ModelCard.model_validate_json(card)
+
+    def _champion(self) -> RegisteredVersion:
+        champion = self.holder()
+        if champion is None:
+            raise RegistryError(
+                f"{self.name} has no champion although the verdict keeps one; its alias was "
+                "removed by hand; run the problem again to set it"
+            )
+        return champion
+
+    def _tag(self, version: str, verdict: Verdict) -> None:
+        figures = verdict.model_dump(mode="json", include={"tests", "mean_losses", "alpha", "look"})
+        tags = {
+            "verdict": verdict.decision,
+            "verdict_as_of": verdict.as_of.isoformat(),
+            "verdict_reasons": "\n".join(verdict.reasons)[:4900],
+            "verdict_figures": json.dumps(figures, separators=(",", ":"))[:4900],
+        }
+        for name, value in tags.items():
+            self._client.set_model_version_tag(self.name, version, name, value)
+
+
+def _described(version: ModelVersion) -> RegisteredVersion:
+    tags = version.tags
+    return RegisteredVersion(
+        version=str(version.version),
+        candidate=tags["candidate"],
+        recipe_id=tags["recipe_id"],
+        as_of=datetime.fromisoformat(tags["as_of"]),
+        run_id=str(version.run_id),
+        data_version=tags["data_version"],
+    )

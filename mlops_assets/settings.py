@@ -1,0 +1,109 @@
+"""Settings of the platform, read from `MLOPS_*` variables and an optional `.env`.
+
+Here: names, defaults and the addresses derived from them. Not here: anything that opens a store.
+Every default works offline; each data mode has a namespace of its own below `MLOPS_HOME`, so that
+sample data never trains, promotes or serves a model of real data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DataMode = Literal["sample", "files", "live"]
+
+
+class SettingsError(ValueError):
+    """A setting is missing or cannot be used; the message names it and the remedy."""
+
+
+class Settings(BaseSettings):
+    """What can be set from outside; `.env.example` lists every name with its default."""
+
+    model_config = SettingsConfigDict(env_prefix="MLOPS_", env_file=".env", extra="ignore")
+
+    data: DataMode = Field(default="sample", description="where values come from")
+    data_dir: Path | None = Field(default=None, description="folder of the files, for data=files")
+    home: Path = Field(default=Path(".mlops"), description="folder of all local state")
+    storage_uri: str | None = Field(
+        default=None, description="where tables and snapshots live; default: a folder in home"
+    )
+    mlflow_tracking_uri: str | None = Field(
+        default=None, description="MLflow store or server; default: SQLite in home"
+    )
+    mlflow_artifact_uri: str | None = Field(
+        default=None, description="where model files live; default: a folder in home"
+    )
+    host: str = Field(default="127.0.0.1", description="address the services listen on")
+    dagster_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's page")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="MLflow's page")
+    api_port: int = Field(default=8000, ge=1, le=65535, description="the forecast API")
+
+    @property
+    def namespace(self) -> Path:
+        """Folder of this data mode's state (absolute)."""
+        return self.home.expanduser().resolve() / self.data
+
+    @property
+    def storage(self) -> str:
+        """Root of tables and snapshots: a folder or an `s3://` address, no final slash."""
+        if self.storage_uri is None:
+            return str(self.namespace / "storage")
+        return f"{self.storage_uri.rstrip('/')}/{self.data}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry store."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.namespace / 'mlflow.db'}"
+
+    @property
+    def artifact_uri(self) -> str:
+        """Root of MLflow's artifacts."""
+        return self.mlflow_artifact_uri or (self.namespace / "mlflow-artifacts").as_uri()
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance folder."""
+        return self.namespace / "dagster"
+
+    def registered_model(self, problem: str) -> str:
+        """Name of a problem's registered model: the namespace is part of it."""
+        return f"{self.data}.{problem}"
+
+    def required_data_dir(self) -> Path:
+        """The folder of the input files.
+
+        Raises:
+            SettingsError: MLOPS_DATA_DIR is not set or is no folder.
+        """
+        if self.data_dir is None:
+            raise SettingsError(
+                "MLOPS_DATA_DIR is not set, but MLOPS_DATA=files reads its input there; "
+                "set MLOPS_DATA_DIR to the folder that holds the files of the problem's YAML"
+            )
+        if not self.data_dir.is_dir():
+            raise SettingsError(
+                f"MLOPS_DATA_DIR={self.data_dir} is not a folder; "
+                "set it to the folder that holds the files of the problem's YAML"
+            )
+        return self.data_dir
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: a variable has a value that its setting does not allow.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"MLOPS_{str(fault['loc'][0]).upper()}={fault['input']!r}: {fault['msg']}; "
+            "correct it or remove it to use the default"
+            for fault in error.errors()
+        ]
+        raise SettingsError("\n".join(lines)) from error

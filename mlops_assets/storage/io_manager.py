@@ -1,0 +1,70 @@
+"""How Dagster sees stored tables: the IO manager and column metadata.
+
+Here: the translation between asset keys and table names. Not here: the store (`storage.tables`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from mlops_assets.storage.tables import TableStore
+from mlops_assets.tables.schema import TableSchema
+
+
+def table_name(key: dg.AssetKey) -> str:
+    """The table of an asset: its key's parts joined by a slash."""
+    return "/".join(key.path)
+
+
+def column_schema(schema: TableSchema) -> dg.TableSchema:
+    """A table's schema as Dagster shows it: type, unit and meaning of each column."""
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.dtype),
+            description=f"{column.description} ({column.unit})"
+            if column.unit
+            else column.description,
+            constraints=dg.TableColumnConstraints(
+                nullable=column.nullable, unique=schema.key == (column.name,)
+            ),
+        )
+        for column in schema.columns
+    ]
+    return dg.TableSchema(columns=columns)
+
+
+class TableIOManager(dg.ConfigurableIOManager):
+    """Keeps polars frames as Parquet tables below `root`, named by their asset key."""
+
+    root: str
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Store a frame; adds its row count and address as metadata.
+
+        Raises:
+            TypeError: the output is no `polars.DataFrame`.
+        """
+        table = table_name(context.asset_key)
+        if not isinstance(obj, pl.DataFrame):
+            raise TypeError(
+                f"{table}: the output is a {type(obj).__name__}; this IO manager stores "
+                "polars.DataFrame only; return one, or write inside the asset and return no value"
+            )
+        store = TableStore(self.root)
+        store.write(table, obj)
+        context.add_output_metadata(
+            {
+                "dagster/row_count": len(obj),
+                "path": dg.MetadataValue.path(f"{store.root}/{table}.parquet"),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
+        """The stored frame of the upstream asset.
+
+        Raises:
+            TableMissingError: the upstream asset has never been materialised.
+        """
+        return TableStore(self.root).read(table_name(context.asset_key))

@@ -1,0 +1,214 @@
+"""The final fit of a recipe up to the newest origin: fitted, checked, exported, registered.
+
+A fit that fails its sanity checks is reported with the reason and not registered; the version that
+serves stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from mlops_assets.features.design import calendar_columns
+from mlops_assets.problem import ForecastProblem
+from mlops_assets.settings import Settings
+from mlops_assets.training.fit import FittedRecipe, fit_recipe
+from mlops_assets.training.forecaster import FloatArray
+from mlops_assets.training.intervals import scores
+from mlops_assets.training.model_card import Provenance, build_card, build_example
+from mlops_assets.training.onnx_export import Parity, ParityError, export, require_parity
+from mlops_assets.training.recipe import Recipe
+from mlops_assets.training.tracking import ModelRun
+from serving.contract.model_card import Example
+
+WORST_TAIL_RATIO: Final = 1.5
+"""A fit whose error on its newest rows exceeds that of "no change" by this factor is not sane."""
+
+
+class InsaneFitError(ValueError):
+    """A fit gives numbers that no one should act on."""
+
+
+@dataclass(frozen=True)
+class FinalFit:
+    """Outcome of a final fit, registered or not.
+
+    Attributes:
+        fault: why it was not registered; None when it was.
+        version: registry version; None when it was not registered.
+    """
+
+    candidate: str
+    recipe_id: str
+    baseline: bool
+    refit_at: datetime
+    as_of: datetime
+    training_rows: int
+    run_id: str
+    version: str | None
+    fault: str | None
+    parity_share: float | None
+    tail_ratio: float | None
+    data_version: str
+
+    def as_frame(self) -> pl.DataFrame:
+        """One row with these fields."""
+        return pl.DataFrame(
+            [self.__dict__], schema_overrides={"version": pl.String, "fault": pl.String}
+        )
+
+
+def fit_and_register(
+    recipe: Recipe,
+    rows: pl.DataFrame,
+    problem: ForecastProblem,
+    *,
+    refit_at: datetime,
+    provenance: Provenance,
+    settings: Settings,
+) -> FinalFit:
+    """Fit a recipe at `refit_at`, and register it when it passes its sanity checks.
+
+    Args:
+        recipe: what to fit.
+        rows: design rows with targets known by `refit_at`.
+        problem: names unit, frequency and band.
+        refit_at: the training cutoff, the newest origin.
+        provenance: run and data; its MLflow run id is filled in here.
+        settings: name the stores.
+    """
+    fitted = fit_recipe(recipe, rows, refit_at=refit_at)
+    tags = _tags(recipe, provenance)
+    with ModelRun(f"model_{recipe.name}", tags) as run:
+        proof = _prove(fitted, rows.tail(problem.band.window), problem)
+        run.log(_params(fitted), _metrics(fitted, proof))
+        version = None
+        if proof.example is not None:
+            card = build_card(
+                problem,
+                fitted,
+                model_sha256=hashlib.sha256(proof.model).hexdigest(),
+                example=proof.example,
+                advance=frozenset(calendar_columns(problem)),
+                provenance=provenance.of_run(run.run_id),
+            )
+            version = run.register(settings, card, proof.model, tags).version
+    return FinalFit(
+        candidate=recipe.name,
+        recipe_id=recipe.recipe_id,
+        baseline=recipe.candidate.baseline,
+        refit_at=refit_at,
+        as_of=provenance.as_of,
+        training_rows=fitted.training_rows,
+        run_id=run.run_id,
+        version=version,
+        fault=proof.fault,
+        parity_share=proof.parity.share if proof.parity else None,
+        tail_ratio=proof.tail_ratio,
+        data_version=provenance.data_versions["features"],
+    )
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """What the sanity checks of a fit came to; `example` is there when it may be registered."""
+
+    model: bytes = b""
+    example: Example | None = None
+    parity: Parity | None = None
+    tail_ratio: float | None = None
+    fault: str | None = None
+
+
+def _prove(fitted: FittedRecipe, tail: pl.DataFrame, problem: ForecastProblem) -> _Proof:
+    try:
+        ratio = require_sane(fitted, tail)
+        quantile = tail_quantile(fitted, tail, problem.band.coverage)
+        model = export(fitted)
+        parity = require_parity(model, fitted, tail, np.full(len(tail), quantile))
+    except (InsaneFitError, ParityError) as error:
+        return _Proof(fault=str(error))
+    example = build_example(model, fitted, tail, band_quantile=quantile)
+    return _Proof(model=model, example=example, parity=parity, tail_ratio=ratio)
+
+
+def require_sane(fitted: FittedRecipe, tail: pl.DataFrame) -> float:
+    """Refuse a fit that gives no numbers or absurd ones on its newest training rows.
+
+    Returns:
+        Mean absolute error on the model's scale over that of "no change".
+
+    Raises:
+        InsaneFitError: a forecast is not finite, or that ratio exceeds `WORST_TAIL_RATIO`.
+    """
+    location, scale = fitted.predict(tail)
+    if not (np.isfinite(location).all() and np.isfinite(scale).all() and (scale > 0).all()):
+        raise InsaneFitError(
+            f"{fitted.recipe.name} gives forecasts that are not finite on its newest rows; every "
+            "one must be a number with a positive scale; check its features and parameters"
+        )
+    realised = tail["log_return"].to_numpy()
+    ratio = float(np.mean(np.abs(realised - location)) / np.mean(np.abs(realised)))
+    if ratio > WORST_TAIL_RATIO:
+        raise InsaneFitError(
+            f"{fitted.recipe.name} has {ratio:.2f} times the error of no change on its newest "
+            f"{len(tail)} training rows; at most {WORST_TAIL_RATIO:g} is accepted; "
+            "check its features and parameters"
+        )
+    return ratio
+
+
+def tail_quantile(fitted: FittedRecipe, tail: pl.DataFrame, coverage: float) -> float:
+    """Quantile of the scaled errors of the newest training rows, for the card's example.
+
+    It is in-sample and so a little narrow; what serves is the trailing quantile of the backtest.
+    """
+    location, scale = fitted.predict(tail)
+    realised: FloatArray = tail["log_return"].to_numpy()
+    return float(np.quantile(scores(realised, location, scale), coverage))
+
+
+def _tags(recipe: Recipe, provenance: Provenance) -> dict[str, str]:
+    return {
+        "candidate": recipe.name,
+        "recipe_id": recipe.recipe_id,
+        "baseline": str(recipe.candidate.baseline).lower(),
+        "as_of": provenance.as_of.isoformat(),
+        "data_version": provenance.data_versions["features"],
+        "dagster_run": provenance.dagster_run_id,
+        "synthetic": str(provenance.synthetic).lower(),
+    }
+
+
+def _params(fitted: FittedRecipe) -> dict[str, object]:
+    recipe = fitted.recipe
+    return {
+        "family": recipe.candidate.family,
+        "window": str(recipe.candidate.window),
+        "scaled_target": recipe.candidate.scaled_target,
+        "target_clip": recipe.candidate.target_clip,
+        "features": len(recipe.features),
+        "scale_features": len(recipe.scale_features),
+        "refit_at": fitted.refit_at.isoformat(),
+        **{f"params.{k}": v for k, v in recipe.candidate.params.items()},
+        **{f"scale.{k}": v for k, v in recipe.scale.model_dump(mode="json").items()},
+    }
+
+
+def _metrics(fitted: FittedRecipe, proof: _Proof) -> dict[str, float]:
+    figures = {"training_rows": float(fitted.training_rows)}
+    figures |= {
+        f"fit.{k}": float(v)
+        for k, v in fitted.location.describe().items()
+        if not isinstance(v, str)
+    }
+    if proof.parity:
+        figures["parity_differing_share"] = proof.parity.share
+    if proof.tail_ratio is not None:
+        figures["tail_error_ratio"] = proof.tail_ratio
+    return figures

@@ -1,0 +1,79 @@
+"""Published snapshots: what the pipeline hands to the service, besides models.
+
+Layout below the storage root: `published/<problem>/<snapshot id>/` holds the Parquet files named
+in `FILES` and, written last, `manifest.json`; `published/<problem>/latest.json` names the newest
+complete snapshot (`{"snapshot_id": ..., "manifest_sha256": ...}`), replaced atomically.
+A snapshot id sorts by time: `<as_of as YYYYMMDDTHHMMSSZ>-<8 hex digits>`.
+
+Columns (all instants UTC, microseconds):
+
+- `inputs.parquet`, grain (series, origin, step): `series, origin, last_observed, valid_time, step,
+  last_value`, then one float column per feature of any published model. Missing is null.
+- `calibration.parquet`, grain (recipe_id, series, origin): `recipe_id, series, origin,
+  band_quantile`: calibration inputs by recipe, for the origins of `inputs`.
+- `forecasts.parquet`, grain (version, series, origin, step): `problem, series, origin,
+  last_observed, valid_time, step, point, lower, upper, nominal_coverage, candidate, recipe_id,
+  version, data_version, run_id, synthetic`.
+- `observed.parquet`, grain (series, valid_time): `series, valid_time, open, high, low, close,
+  volume`: observed values of the target for charts, newest last.
+- `leaderboard.json`, `verdict.json`: the evaluation's table and the gate's verdict, as written by
+  the pipeline.
+"""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from serving.contract.model_card import CONTRACT_VERSION
+
+PUBLISHED = "published"
+LATEST = "latest.json"
+MANIFEST = "manifest.json"
+INPUTS = "inputs.parquet"
+CALIBRATION = "calibration.parquet"
+FORECASTS = "forecasts.parquet"
+OBSERVED = "observed.parquet"
+LEADERBOARD = "leaderboard.json"
+VERDICT = "verdict.json"
+FILES: tuple[str, ...] = (INPUTS, CALIBRATION, FORECASTS, OBSERVED, LEADERBOARD, VERDICT)
+
+BAND_QUANTILE = "band_quantile"
+"""The calibration feature of every model: the trailing conformal quantile of scaled errors."""
+
+
+def problem_prefix(problem: str) -> str:
+    """Folder of a problem's snapshots below the storage root."""
+    return f"{PUBLISHED}/{problem}"
+
+
+class FileEntry(BaseModel):
+    """One file of a snapshot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    size_bytes: int
+    rows: int | None = Field(default=None, description="None for JSON files")
+
+
+class Manifest(BaseModel):
+    """`manifest.json`: written last; its presence makes the snapshot complete."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    contract_version: int = CONTRACT_VERSION
+    snapshot_id: str
+    problem: str
+    title: str
+    unit: str
+    as_of: AwareDatetime
+    created_at: AwareDatetime
+    frequency_seconds: float
+    horizon: int
+    stale_after_seconds: float = Field(description="older than this, answers say `stale`")
+    synthetic: bool
+    data_mode: str
+    data_version: str
+    dagster_run_id: str
+    registered_model: str = Field(description="name in the MLflow registry")
+    files: dict[str, FileEntry]

@@ -1,0 +1,305 @@
+"""What is served for each problem: a model together with a snapshot that can feed it.
+
+Here: the pairing, the one assignment that swaps it in, and what is wrong at the moment. Not here:
+how snapshots and models are found and verified (`snapshots`, `model_store`).
+
+Model and snapshot arrive on their own: an alias may move minutes before the snapshot with the new
+recipe's calibration is published. The pair in service is replaced only by a pair that fits, so
+every request sees a model and inputs that belong together, and a swap fails no request.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.contract.model_card import ModelCard
+from serving.domain_errors import NotReadyError, RefusalReason, UnknownNameError
+from serving.served_model import ServedModel
+from serving.snapshot_content import Snapshot
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Topic(StrEnum):
+    """What a complaint is about; each topic has at most one complaint at a time."""
+
+    STORAGE = "storage"
+    SNAPSHOT = "snapshot"
+    REGISTRY = "registry"
+    MODEL = "model"
+    PAIRING = "pairing"
+
+
+class Witness(Protocol):
+    """Counts what happens to models and snapshots (implemented by `instrumentation`)."""
+
+    def model_swapped(self, problem: str) -> None:
+        """Another model version took the traffic."""
+
+    def model_refused(self, problem: str, reason: RefusalReason) -> None:
+        """A model version was refused."""
+
+    def snapshot_swapped(self, problem: str) -> None:
+        """Another snapshot took the traffic."""
+
+    def snapshot_refused(self, problem: str) -> None:
+        """A snapshot was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model and a snapshot that feeds it; immutable, so a request sees one or the next."""
+
+    model: ServedModel
+    snapshot: Snapshot
+    calibration: tuple[tuple[int, str], ...]
+    """(position in the model's input, name) of each calibration feature."""
+    columns: npt.NDArray[np.intp]
+    """Shape (features,): column of the snapshot for each input; 0 where calibration goes."""
+
+    @classmethod
+    def of(cls, model: ServedModel, snapshot: Snapshot) -> Deployment:
+        """Pair a model with a snapshot for which `misfit` finds no fault."""
+        features = model.card.features
+        return cls(
+            model=model,
+            snapshot=snapshot,
+            calibration=tuple(
+                (i, f.name) for i, f in enumerate(features) if f.source == "calibration"
+            ),
+            columns=np.array(
+                [snapshot.inputs.features.get(f.name, 0) for f in features], dtype=np.intp
+            ),
+        )
+
+    def calibration_values(self, series: str, origin: datetime) -> dict[str, float]:
+        """Calibration feature -> value of the served recipe; NaN where none is published."""
+        key = (self.model.card.recipe_id, series, origin)
+        published = self.snapshot.calibration.get(key, {})
+        return {name: published.get(name, np.nan) for _, name in self.calibration}
+
+    def vectors(self, series: str, origin: datetime) -> FloatArray:
+        """The model's input for an origin: shape (steps, features); a missing value is NaN."""
+        inputs = self.snapshot.inputs
+        rows = inputs.values[inputs.rows[series][origin]]
+        vectors = (
+            rows[:, self.columns] if rows.shape[1] else np.empty((len(rows), len(self.columns)))
+        )
+        values = self.calibration_values(series, origin)
+        for position, name in self.calibration:
+            vectors[:, position] = values[name]
+        return vectors
+
+
+def misfit(card: ModelCard, snapshot: Snapshot) -> str | None:
+    """Why a snapshot cannot feed a model, or None when it can."""
+    manifest = snapshot.manifest
+    ours = {"unit": card.unit, "synthetic": card.synthetic, "problem": card.problem}
+    theirs = {
+        "unit": manifest.unit,
+        "synthetic": manifest.synthetic,
+        "problem": manifest.problem,
+    }
+    if ours != theirs:
+        return f"the model is of {ours}, the snapshot of {theirs}; publish them from one namespace"
+    absent = [
+        f.name
+        for f in card.features
+        if f.source != "calibration" and f.name not in snapshot.inputs.features
+    ]
+    if absent:
+        return f"the snapshot has no feature {', '.join(absent[:5])}; materialise `published`"
+    for series in snapshot.series:
+        if reason := _newest_origin_misfit(card, snapshot, series):
+            return reason
+    return None
+
+
+def _newest_origin_misfit(card: ModelCard, snapshot: Snapshot, series: str) -> str | None:
+    origin = snapshot.newest_origin(series)
+    if origin < card.refit_at:
+        return (
+            f"the model was fitted on data up to {card.refit_at.isoformat()}, the newest origin of "
+            f"{series} is {origin.isoformat()}; materialise `published` at a later time"
+        )
+    published = snapshot.calibration.get((card.recipe_id, series, origin), {})
+    absent = [
+        f.name
+        for f in card.features
+        if f.source == "calibration" and not np.isfinite(published.get(f.name, np.nan))
+    ]
+    if absent:
+        return (
+            f"the snapshot has no {', '.join(absent)} of {card.candidate} for {series} at "
+            f"{origin.isoformat()}; materialise `forecasts` and `published`"
+        )
+    return None
+
+
+@dataclass(slots=True)
+class _Served:
+    """State of one problem; `deployment` is read by requests without the lock."""
+
+    deployment: Deployment | None = None
+    snapshot: Snapshot | None = None
+    model: ServedModel | None = None
+    complaints: dict[Topic, str] = field(default_factory=dict)
+
+
+class Deployments:
+    """What is served, problem by problem."""
+
+    def __init__(self, witness: Witness) -> None:
+        """Start with nothing; `witness` counts swaps and refusals."""
+        self._witness = witness
+        self._lock = threading.Lock()
+        self._served: dict[str, _Served] = {}
+        self._complaints: dict[Topic, str] = {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Every problem of which something was published, sorted."""
+        return tuple(sorted(self._served))
+
+    def serving(self, problem: str) -> Deployment:
+        """The pair that answers for a problem.
+
+        Raises:
+            UnknownNameError: nothing was published under that name, but under others.
+            NotReadyError: nothing is published at all, or no model is promoted.
+        """
+        served = self._served.get(problem)
+        if served is None:
+            if not self._served:
+                raise NotReadyError(
+                    value=f"problem {problem}",
+                    rule="no snapshot of any problem is published",
+                    remedy=f"materialise its assets, for example with `mlops run {problem}`",
+                )
+            raise UnknownNameError(
+                value=f"problem {problem}",
+                rule="it must be published",
+                remedy="use one of the known problems, or materialise its assets",
+                known=self.problems,
+            )
+        if served.deployment is None:
+            reasons = self.complaints(problem) or ("no model has been loaded yet",)
+            raise NotReadyError(
+                value=f"problem {problem}",
+                rule=f"a champion and a snapshot that feeds it are needed: {reasons[0]}",
+                remedy="wait a few seconds; if it stays so, materialise `champion`, `forecasts` "
+                f"and `published`, for example with `mlops run {problem}`",
+            )
+        return served.deployment
+
+    def deployed(self, problem: str) -> Deployment | None:
+        """The pair that answers, or None when there is none yet."""
+        served = self._served.get(problem)
+        return served.deployment if served else None
+
+    def newest_snapshot(self, problem: str) -> Snapshot | None:
+        """The newest verified snapshot, in service or not."""
+        served = self._served.get(problem)
+        return served.snapshot if served else None
+
+    def newest_model(self, problem: str) -> ServedModel | None:
+        """The newest verified model, in service or not."""
+        served = self._served.get(problem)
+        return served.model if served else None
+
+    def complaints(self, problem: str | None = None) -> tuple[str, ...]:
+        """What is wrong with a problem, or, without one, with what all problems share."""
+        if problem is None:
+            return tuple(self._complaints.copy().values())
+        served = self._served.get(problem)
+        return tuple(served.complaints.copy().values()) if served else ()
+
+    def offer_snapshot(self, problem: str, snapshot: Snapshot) -> None:
+        """Use a newly verified snapshot as soon as it fits a model."""
+        with self._lock:
+            served = self._of(problem)
+            served.snapshot = snapshot
+            served.complaints.pop(Topic.SNAPSHOT, None)
+            self._pair(problem, served)
+
+    def offer_model(self, problem: str, model: ServedModel) -> None:
+        """Use a newly verified model as soon as a snapshot fits it."""
+        with self._lock:
+            served = self._of(problem)
+            served.model = model
+            served.complaints.pop(Topic.MODEL, None)
+            self._pair(problem, served)
+
+    def snapshot_refused(self, problem: str, reason: str) -> None:
+        """Keep the last snapshot and say why the new one is not used."""
+        with self._lock:
+            complaints = self._of(problem).complaints
+            if complaints.get(Topic.SNAPSHOT) != reason:
+                self._witness.snapshot_refused(problem)
+            complaints[Topic.SNAPSHOT] = reason
+
+    def model_refused(self, problem: str, reason: RefusalReason, message: str) -> None:
+        """Keep the last model and say why the new one is not used."""
+        with self._lock:
+            self._witness.model_refused(problem, reason)
+            self._of(problem).complaints[Topic.MODEL] = message
+
+    def model_settled(self, problem: str, complaint: str | None = None) -> None:
+        """The alias points to the newest model held, or, with a complaint, to nothing."""
+        with self._lock:
+            _say(self._of(problem).complaints, Topic.MODEL, complaint)
+
+    def storage_complains(self, message: str | None) -> bool:
+        """Note that the storage does not answer, or (None) that it does; True if that is new."""
+        with self._lock:
+            return _say(self._complaints, Topic.STORAGE, message)
+
+    def registry_complains(self, message: str | None) -> bool:
+        """Note that the registry does not answer, or (None) that it does; True if that is new."""
+        with self._lock:
+            return _say(self._complaints, Topic.REGISTRY, message)
+
+    def _of(self, problem: str) -> _Served:
+        if problem not in self._served:
+            # A new dictionary, so that readers without the lock never see one that changes.
+            self._served = {**self._served, problem: _Served()}
+        return self._served[problem]
+
+    def _pair(self, problem: str, served: _Served) -> None:
+        """Swap in the best pair that fits: the newest of both, else one new and one in service."""
+        current = served.deployment
+        served.complaints.pop(Topic.PAIRING, None)
+        for model, snapshot in _pairs(served):
+            reason = misfit(model.card, snapshot)
+            if reason is None:
+                served.deployment = Deployment.of(model, snapshot)
+                if current is None or current.model is not model:
+                    self._witness.model_swapped(problem)
+                if current is None or current.snapshot is not snapshot:
+                    self._witness.snapshot_swapped(problem)
+                return
+            served.complaints.setdefault(Topic.PAIRING, reason)
+
+
+def _pairs(served: _Served) -> Sequence[tuple[ServedModel, Snapshot]]:
+    current = served.deployment
+    models = [served.model, current.model if current else None]
+    snapshots = [served.snapshot, current.snapshot if current else None]
+    return [(m, s) for m in models for s in snapshots if m is not None and s is not None]
+
+
+def _say(complaints: dict[Topic, str], topic: Topic, message: str | None) -> bool:
+    before = complaints.get(topic)
+    if message is None:
+        complaints.pop(topic, None)
+    else:
+        complaints[topic] = message
+    return message != before

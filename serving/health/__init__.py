@@ -1,0 +1,1 @@
+"""Health over HTTP: is the process alive, can it answer, and with what."""
