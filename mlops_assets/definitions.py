@@ -1,4 +1,4 @@
-"""The code location: every problem below `defs/`, and the resources they share. Assembly only."""
+"""The code location: every problem below `defs/`, shared resources, sensors. Assembly only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.automation.run_status import build_run_status_sensors
 from mlops_assets.ingestion.files import newest_target_time
 from mlops_assets.orchestration.clock import Clock
 from mlops_assets.orchestration.resources import Platform, Tables
@@ -23,7 +24,10 @@ def defs() -> dg.Definitions:
     problems = [load_problem(path) for path in sorted(root.glob("defs/*/defs.yaml"))]
     return dg.Definitions.merge(
         dg.load_from_defs_folder(path_within_project=root),
-        dg.Definitions(resources=shared_resources(settings, default_clock(settings, problems))),
+        dg.Definitions(
+            resources=shared_resources(settings, default_clock(settings, problems)),
+            sensors=build_run_status_sensors(settings, [problem.name for problem in problems]),
+        ),
     )
 
 

@@ -38,7 +38,8 @@ def mlflow_resource(
 
     def open_run(context: dg.InitResourceContext) -> Iterator[Any]:
         opening: Iterator[Any] = mlflow_tracking.resource_fn(context)  # type: ignore[call-arg]  # its annotation forgets the context
-        lock = Path(tempfile.gettempdir()) / f"mlops-mlflow-{context.run_id}.lock"
+        run_id = context.run.run_id if context.run else "no-run"
+        lock = Path(tempfile.gettempdir()) / f"mlops-mlflow-{run_id}.lock"
         with FileLock(lock):
             prepare()
             run = next(opening)

@@ -148,7 +148,7 @@ class ModelRun:
 def close_parent_run(
     settings: Settings, problem: str, dagster_run_id: str, status: RunStatus
 ) -> None:
-    """Give every MLflow run of a Dagster run that is still open the status it really had."""
+    """Give the MLflow run of a Dagster run the status that it really had."""
     import mlflow
 
     store = client(settings)
@@ -162,7 +162,8 @@ def close_parent_run(
     if active is not None and active.info.run_id in {run.info.run_id for run in runs}:
         mlflow.end_run(status)
     for run in runs:
-        store.set_terminated(run.info.run_id, status)
+        if run.info.status != status:
+            store.set_terminated(run.info.run_id, status)
 
 
 def _active_run() -> ActiveRun:
