@@ -46,11 +46,9 @@ def _metadata(table: pl.DataFrame) -> dict[str, dg.MetadataValue]:
     names = [c for c in table.columns if c not in INDEX]
     missing = table.select(pl.col(names).is_null().mean()).row(0)
     lines = [f"| {n} | {share:.1%} |" for n, share in zip(names, missing, strict=True)]
-    columns = [dg.TableColumn(n, str(table.schema[n])) for n in table.columns]
     return {
         "features": dg.MetadataValue.int(len(names)),
         "first_origin": dg.MetadataValue.text(str(table["origin"].min())),
         "newest_origin": dg.MetadataValue.text(str(table["origin"].max())),
         "missing": dg.MetadataValue.md("\n".join(["| feature | missing |", "|---|---|", *lines])),
-        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns)),
     }

@@ -118,12 +118,20 @@ def _of_one_series(bars: Bars, view: pl.DataFrame, problem: ForecastProblem) -> 
     features = pl.DataFrame(columns).with_columns(pl.all().cast(pl.Float64))
     grid = pl.Series("last_observed", bars.valid_time).dt.replace_time_zone("UTC")
     table = pl.concat([pl.DataFrame({"last_observed": grid}), features], how="horizontal")
-    known = view.filter(pl.col("series") == bars.series).select(
-        "series",
-        last_observed="valid_time",
-        origin="known_at",
-        last_value=pl.col("close"),
-        max_known_at=pl.col("known_at").sort_by("valid_time").cum_max(),
+    known = (
+        view.filter(pl.col("series") == bars.series)
+        .sort("valid_time")
+        .select(
+            "series",
+            last_observed="valid_time",
+            origin="known_at",
+            last_value=pl.col("close"),
+            max_known_at=pl.col("known_at").cum_max(),
+        )
+        .sort("origin", "last_observed")
+        # A late version of an older bar is no news about the newest one: it starts no origin.
+        .filter(pl.col("last_observed") == pl.col("last_observed").cum_max())
+        .unique("origin", keep="last", maintain_order=True)
     )
     joined = known.join(table, on="last_observed", how="left", validate="1:1")
     ordered = [*INDEX, *features.columns]

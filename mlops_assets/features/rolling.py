@@ -26,7 +26,7 @@ def rolling_mean(values: FloatArray, window: int) -> FloatArray:
 def rolling_extreme(values: FloatArray, window: int, *, largest: bool) -> FloatArray:
     """Largest or smallest of the last `window` rows; NaN with fewer than half of them known."""
     series = pl.Series(values).fill_nan(None)
-    enough = max(1, window // 2)
+    enough = max(1, -(-window // 2))  # half of them, rounded up
     rolled = (
         series.rolling_max(window, min_samples=enough)
         if largest

@@ -15,6 +15,7 @@ import polars as pl
 from mlops_assets.ingestion.observations import observe, schema_of
 from mlops_assets.ingestion.pull import PullReport, pull, raw_table, read_raw
 from mlops_assets.orchestration.clock import Clock, real_now
+from mlops_assets.orchestration.freshness import freshness
 from mlops_assets.orchestration.partitions import monthly_partitions
 from mlops_assets.orchestration.resources import Platform, Tables
 from mlops_assets.problem import ForecastProblem, Source
@@ -94,6 +95,7 @@ def _raw_asset(problem: ForecastProblem, name: str, source: Source) -> dg.Assets
         tags={"stage": "ingestion", "role": source.role},
         code_version=CODE_VERSION,
         metadata={"dagster/column_schema": column_schema(RAW_CANDLES)},
+        freshness_policy=freshness(problem.freshness["raw"]),
     )
     def raw(
         context: dg.AssetExecutionContext, clock: Clock, tables: Tables, platform: Platform

@@ -35,13 +35,23 @@ def column_schema(schema: TableSchema) -> dg.TableSchema:
     return dg.TableSchema(columns=columns)
 
 
+def frame_schema(frame: pl.DataFrame) -> dg.TableSchema:
+    """A frame's columns and types as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[dg.TableColumn(name, str(dtype)) for name, dtype in frame.schema.items()]
+    )
+
+
 class TableIOManager(dg.ConfigurableIOManager):
-    """Keeps polars frames as Parquet tables below `root`, named by their asset key."""
+    """Keeps polars frames as Parquet tables below `root`, named by their asset key.
+
+    Every table gets its row count, column schema and address as metadata.
+    """
 
     root: str
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Store a frame; adds its row count and address as metadata.
+        """Store a frame and describe it.
 
         Raises:
             TypeError: the output is no `polars.DataFrame`.
@@ -57,6 +67,7 @@ class TableIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(
             {
                 "dagster/row_count": len(obj),
+                "dagster/column_schema": frame_schema(obj),
                 "path": dg.MetadataValue.path(f"{store.root}/{table}.parquet"),
             }
         )
