@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -47,6 +49,18 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 
+def known_zone(name: str) -> str:
+    """Refuse a time zone that does not exist."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is no time zone; use a name such as Asia/Seoul") from error
+    return name
+
+
+Zone = Annotated[str, AfterValidator(known_zone)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,7 +70,7 @@ class FileSource(_Part):
 
     path: str = Field(description="CSV or Parquet, relative to MLOPS_DATA_DIR")
     time_column: str = "timestamp"
-    time_zone: str | None = Field(
+    time_zone: Zone | None = Field(
         default=None,
         description="zone of naive timestamps; without it they are refused",
     )
@@ -94,6 +108,26 @@ class SampleSource(_Part):
     seed: int = 0
 
 
+class BinanceLive(_Part):
+    """Where live bars of a market are asked for: the exchange's klines."""
+
+    kind: Literal["binance"]
+    symbol: str = Field(pattern=r"^[A-Z0-9]+$", description="such as BTCUSDT")
+    base_url: str = Field(default="https://api.binance.com", pattern=r"^https?://")
+
+
+class YahooLive(_Part):
+    """Where live bars of a listed price are asked for: Yahoo's chart service (unofficial)."""
+
+    kind: Literal["yahoo"]
+    symbol: str = Field(min_length=1, description="as Yahoo writes it, such as QQQ, ^VIX, GC=F")
+    base_url: str = Field(default="https://query1.finance.yahoo.com", pattern=r"^https?://")
+
+
+Live = Annotated[BinanceLive | YahooLive, Field(discriminator="kind")]
+"""A live service, told apart by `kind`."""
+
+
 class Source(_Part):
     """One source of bars; its raw asset is `raw_<name>`."""
 
@@ -117,6 +151,7 @@ class Source(_Part):
     start: AwareDatetime = Field(description="first month that is kept, with zone")
     files: tuple[FileSource, ...] = ()
     sample: SampleSource | None = None
+    live: Live | None = Field(default=None, description="the service asked with MLOPS_DATA=live")
 
     @model_validator(mode="after")
     def _role_agrees(self) -> Self:
@@ -148,9 +183,9 @@ class FeatureGroup(_Part):
 class EventCalendar(_Part):
     """Scheduled announcements, known in advance: wall-clock times in a zone."""
 
-    zone: str
-    time: str = Field(pattern=r"^\d{2}:\d{2}$")
-    dates: tuple[str, ...]
+    zone: Zone
+    time: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    dates: tuple[date, ...] = Field(min_length=1)
 
 
 class ScaleModel(_Part):

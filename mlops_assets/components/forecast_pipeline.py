@@ -14,7 +14,7 @@ from mlops_assets.evaluation.assets import build_backtest_asset, build_report_as
 from mlops_assets.evaluation.checks import build_backtest_checks
 from mlops_assets.features.assets import build_features_asset
 from mlops_assets.features.checks import build_feature_checks
-from mlops_assets.features.feature_set import check_groups
+from mlops_assets.features.feature_set import check_feature_sets, check_groups
 from mlops_assets.forecasting.assets import build_forecasts_asset, build_published_asset
 from mlops_assets.forecasting.checks import build_forecast_checks
 from mlops_assets.ingestion.assets import build_observations_asset, build_raw_assets
@@ -65,6 +65,7 @@ def build_problem_definitions(problem: ForecastProblem, settings: Settings) -> d
         ProblemError: a feature kind, a parameter or a family does not exist.
     """
     check_groups(problem)
+    check_feature_sets(problem)
     check_families(problem)
     job = dg.define_asset_job(
         loop_job_name(problem.name),

@@ -17,6 +17,7 @@ import polars as pl
 from mlops_assets.features.bars import Bars, bars_on_grid
 from mlops_assets.features.builders import BUILDERS
 from mlops_assets.features.calendar import BUILDERS as CALENDAR_BUILDERS
+from mlops_assets.features.calendar import event_hours
 from mlops_assets.problem import FeatureGroup, ForecastProblem, ProblemError
 
 INDEX: Final = ("series", "origin", "last_observed", "last_value", "max_known_at")
@@ -69,6 +70,50 @@ def check_groups(problem: ForecastProblem) -> None:
         else:
             wanted = set(inspect.signature(BUILDERS[group.kind]).parameters) - {"bars", "source"}
             _refuse_parameters(key, group, wanted=wanted)
+
+
+def check_feature_sets(problem: ForecastProblem) -> None:
+    """Refuse feature sets that name a feature no group makes.
+
+    Raises:
+        ProblemError: names the set, the pattern and some of the features there are.
+    """
+    made = [name for _, names in group_columns(problem) for name in names]
+    for feature_set in problem.feature_sets:
+        problem.feature_columns(feature_set, made)
+
+
+def group_columns(problem: ForecastProblem) -> list[tuple[FeatureGroup, list[str]]]:
+    """Each feature group with the columns it makes, in the order of the file."""
+    bars = _two_bars(problem)
+    opens = bars.valid_time
+    made: list[tuple[FeatureGroup, list[str]]] = []
+    for group in problem.features:
+        if group.source == "events":
+            made.append((group, list(event_hours(opens, problem.frequency, problem.events))))
+        elif group.source == "calendar":
+            made.append((group, list(CALENDAR_BUILDERS[group.kind](opens, problem.frequency))))
+        else:
+            with np.errstate(all="ignore"):
+                made.append((group, list(BUILDERS[group.kind](bars, group.source, **group.params))))
+    return made
+
+
+def _two_bars(problem: ForecastProblem) -> Bars:
+    """The shortest history, to ask builders for the names of their columns."""
+    price = np.array([1.0, 1.0])
+    start = np.datetime64("2024-01-01T00:00", "us")
+    return Bars(
+        series="",
+        frequency=problem.frequency,
+        valid_time=np.array([start, start + np.timedelta64(problem.frequency)]),
+        open=price,
+        high=price,
+        low=price,
+        close=price,
+        volume=price,
+        exogenous=dict.fromkeys(problem.exogenous, (price, price)),
+    )
 
 
 def _refuse_parameters(key: str, group: FeatureGroup, *, wanted: set[str]) -> None:

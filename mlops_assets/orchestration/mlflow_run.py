@@ -8,6 +8,7 @@ resource leaves it open.
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,21 +35,26 @@ def mlflow_resource(
         problem: whose runs these are.
         prepare: called before the first use, to create what the store lacks.
     """
-    from dagster_mlflow import mlflow_tracking
 
     def open_run(context: dg.InitResourceContext) -> Iterator[Any]:
+        # Imported by the runs that use it: whoever only loads the definitions is spared MLflow.
+        from dagster_mlflow import mlflow_tracking, resources
+
         opening: Iterator[Any] = mlflow_tracking.resource_fn(context)  # type: ignore[call-arg]  # its annotation forgets the context
         run_id = context.run.run_id if context.run else "no-run"
         lock = Path(tempfile.gettempdir()) / f"mlops-mlflow-{run_id}.lock"
         with FileLock(lock):
             prepare()
             run = next(opening)
+        # MLflow ends the run as FINISHED when a process exits, even one that failed. dagster-mlflow
+        # means to prevent that, but removes the hook by a name that MLflow 3 does not use.
+        atexit.unregister(resources.mlflow.tracking.fluent._safe_end_run)  # type: ignore[attr-defined]
         yield run
         next(opening, None)
 
     locked = dg.ResourceDefinition(
         resource_fn=open_run,
-        config_schema=mlflow_tracking.config_schema,
+        config_schema=dict,  # any: these few values are written below
         description=f"MLflow parent run of {problem}",
     )
     return locked.configured(

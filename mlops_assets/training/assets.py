@@ -13,10 +13,12 @@ from mlops_assets.ingestion.assets import observations_key, raw_key
 from mlops_assets.orchestration.freshness import freshness
 from mlops_assets.orchestration.mlflow_run import mlflow_key
 from mlops_assets.problem import ForecastProblem
+from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
 from mlops_assets.training.final_fit import FinalFit, fit_and_register
 from mlops_assets.training.model_card import Provenance
 from mlops_assets.training.recipe import build_recipes, code_version
+from mlops_assets.training.tracking import run_link
 
 
 def model_key(problem: str, candidate: str) -> dg.AssetKey:
@@ -31,6 +33,7 @@ def build_model_assets(problem: ForecastProblem) -> list[dg.AssetsDefinition]:
 
 def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
     candidate = problem.candidates[name]
+    role = "baseline" if candidate.baseline else "candidate"
     key = model_key(problem.name, name)
 
     @dg.asset(
@@ -41,12 +44,12 @@ def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
             "observations": dg.AssetIn(observations_key(problem.name)),
         },
         description=(
-            f"Final fit of the recipe `{name}` ({candidate.family}) up to the newest origin, as "
-            "ONNX with its card, registered in MLflow."
+            f"{role.capitalize()} `{name}`, fitted up to the newest origin: ONNX with its card, "
+            "registered in MLflow."
         ),
         owners=list(problem.owners),
-        kinds={"onnx", "mlflow", "scikitlearn"},
-        tags={"stage": "training", "role": "baseline" if candidate.baseline else "candidate"},
+        kinds={"onnx", "mlflow"} if candidate.baseline else {"onnx", "mlflow", "scikitlearn"},
+        tags={"stage": "training", "role": role},
         metadata={"retrain_cron": problem.retrain_cron, "family": candidate.family},
         code_version=code_version(),
         freshness_policy=freshness(problem.freshness["models"]),
@@ -68,7 +71,9 @@ def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
             provenance=_provenance(context, problem),
             settings=context.resources.platform.settings(),
         )
-        return dg.MaterializeResult(value=done.as_frame(), metadata=_metadata(done))
+        return dg.MaterializeResult(
+            value=done.as_frame(), metadata=_metadata(done, context.resources.platform.settings())
+        )
 
     return model
 
@@ -88,17 +93,17 @@ def _provenance(context: dg.AssetExecutionContext, problem: ForecastProblem) -> 
     return Provenance(
         as_of=context.resources.clock.now(),
         data_versions={name: store.data_version(table_name(key)) for name, key in keys.items()},
-        dagster_run_id=context.run_id,
+        dagster_run_id=context.run.run_id,
         synthetic=settings.data == "sample",
     )
 
 
-def _metadata(done: FinalFit) -> dict[str, dg.MetadataValue]:
+def _metadata(done: FinalFit, settings: Settings) -> dict[str, dg.MetadataValue]:
     return {
         "version": dg.MetadataValue.text(done.version or "not registered"),
         "refit_at": dg.MetadataValue.text(done.refit_at.isoformat()),
         "recipe_id": dg.MetadataValue.text(done.recipe_id),
-        "mlflow_run_id": dg.MetadataValue.text(done.run_id),
+        "mlflow_run": dg.MetadataValue.md(run_link(settings, done.run_id)),
         "training_rows": dg.MetadataValue.int(done.training_rows),
         "data_version": dg.MetadataValue.text(done.data_version),
         "tail_error_ratio": dg.MetadataValue.float(done.tail_ratio or float("nan")),

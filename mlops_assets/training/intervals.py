@@ -45,8 +45,9 @@ def scores(realised: FloatArray, location: FloatArray, scale: FloatArray) -> Flo
 def trailing_quantile(history: pl.DataFrame, origins: pl.DataFrame, band: Band) -> pl.DataFrame:
     """The conformal quantile that was known at each origin.
 
-    Of the newest `band.window` scores known at the origin, the `coverage * (1 + 1/n)` quantile
-    (split conformal prediction: Lei et al. 2018, section 2.2), linearly interpolated.
+    Of the newest n = `band.window` scores known at the origin, the `coverage * (1 + 1/n)` quantile
+    (split conformal prediction: Lei et al. 2018, section 2.2), linearly interpolated; while fewer
+    are known, the same quantile of those.
 
     Args:
         history: columns series, step, target_known_at, score; one row per forecast come true.

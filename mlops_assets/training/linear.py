@@ -67,7 +67,8 @@ def ridge(features: FloatArray, target: FloatArray, *, params: Mapping[str, Any]
     """Ridge with inputs clipped at the `clip_quantile` and `1 - clip_quantile` training points."""
     wanted = RidgeParameters.read("ridge", params)
     tails = [wanted.clip_quantile, 1 - wanted.clip_quantile]
-    lower, upper = np.nanquantile(features, tails, axis=0)
+    known = np.where(np.isnan(features).all(axis=0), 0.0, features)
+    lower, upper = np.nanquantile(known, tails, axis=0)
     return _fit(
         features, target, alpha=wanted.alpha, moments=_moments(features), limits=(lower, upper)
     )

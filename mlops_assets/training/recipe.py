@@ -9,8 +9,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from mlops_assets.features.feature_set import group_columns
 from mlops_assets.orchestration.code_version import fingerprint
-from mlops_assets.problem import Candidate, ForecastProblem, ScaleModel
+from mlops_assets.problem import Candidate, FeatureGroup, ForecastProblem, ScaleModel
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Recipe:
         scale: the volatility model's parameters.
         features: columns of the location model, in order.
         scale_features: columns of the volatility model, in order.
+        groups: the feature groups that make these columns, with their parameters.
     """
 
     problem: str
@@ -31,6 +33,7 @@ class Recipe:
     scale: ScaleModel
     features: tuple[str, ...]
     scale_features: tuple[str, ...]
+    groups: tuple[FeatureGroup, ...] = ()
 
     @property
     def recipe_id(self) -> str:
@@ -42,6 +45,7 @@ class Recipe:
             "scale": self.scale.model_dump(mode="json"),
             "features": self.features,
             "scale_features": self.scale_features,
+            "groups": [group.model_dump(mode="json") for group in self.groups],
             "code": code_version(),
         }
         text = json.dumps(content, sort_keys=True)
@@ -63,20 +67,24 @@ def build_recipes(problem: ForecastProblem, columns: list[str]) -> dict[str, Rec
     Raises:
         ProblemError: a feature set matches no column.
     """
+    made = group_columns(problem)
     scale_features = tuple(problem.feature_columns(problem.scale.features, columns))
-    return {
-        name: Recipe(
+    recipes = {}
+    for name, candidate in problem.candidates.items():
+        features: tuple[str, ...] = ()
+        if candidate.features is not None:
+            features = tuple(problem.feature_columns(candidate.features, columns))
+        used = {*features, *scale_features}
+        recipes[name] = Recipe(
             problem=problem.name,
             name=name,
             candidate=candidate,
             scale=problem.scale,
-            features=tuple(problem.feature_columns(candidate.features, columns))
-            if candidate.features
-            else (),
+            features=features,
             scale_features=scale_features,
+            groups=tuple(group for group, names in made if used.intersection(names)),
         )
-        for name, candidate in problem.candidates.items()
-    }
+    return recipes
 
 
 def code_version() -> str:

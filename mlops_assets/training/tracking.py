@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 MODEL_FOLDER: Final = "model"
 """Folder of a model's run that holds `model.onnx`, `model_card.json` and MLflow's own files."""
 
+_NOTE: Final = "mlflow.note.content"
+_KIND: Final = "mlflow.experimentKind"
+_EXPERIMENT_NOTE: Final = (
+    "One run for each run of the loop in Dagster: the comparison of all candidates is its artifact "
+    "`report/evaluation.html`, the gate's decision `verdict.json`. Nested below it is one run for "
+    "each model that was fitted."
+)
+_MODEL_NOTE: Final = (
+    "Every version is one fit of one candidate, named by its tag `candidate`. The version with the "
+    "alias `champion` serves; only the gate moves that alias, and its reasons are the tags "
+    "`verdict_...`."
+)
+
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -49,8 +62,17 @@ def ensure_experiment(settings: Settings, problem: str) -> str:
     if store.get_experiment_by_name(name) is None:
         local = not settings.tracking_uri.startswith("http")
         location = f"{settings.artifact_uri}/{problem}" if local else None
-        store.create_experiment(name, artifact_location=location)
+        store.create_experiment(
+            name,
+            artifact_location=location,
+            tags={_NOTE: _EXPERIMENT_NOTE, _KIND: "custom_model_development"},
+        )
     return name
+
+
+def run_link(settings: Settings, run_id: str) -> str:
+    """Markdown link to a run's page in MLflow; its text, the id, is shorter than its address."""
+    return f"[{run_id}]({settings.mlflow_page}/#/runs/{run_id})"
 
 
 def log_to_parent(
@@ -70,6 +92,7 @@ def log_to_parent(
     """
     import mlflow
 
+    run_id = str(_active_run().info.run_id)  # first: MLflow would open a stray run and log to it
     mlflow.log_params(dict(params or {}))
     mlflow.log_metrics(dict(metrics or {}))
     for path, text in (texts or {}).items():
@@ -81,7 +104,7 @@ def log_to_parent(
             local.write_bytes(content)
         if files:
             mlflow.log_artifacts(folder)
-    return str(_active_run().info.run_id)
+    return run_id
 
 
 @dataclass(frozen=True)
@@ -105,6 +128,7 @@ class ModelRun:
         """Open the run below the active parent."""
         import mlflow
 
+        _active_run()  # without a parent MLflow would open this run at the top
         run = mlflow.start_run(run_name=self._name, nested=True, tags=self._tags)
         self.run_id = str(run.info.run_id)
         return self
@@ -213,7 +237,7 @@ def _ensure_registered(store: MlflowClient, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        store.create_registered_model(name)
+        store.create_registered_model(name, description=_MODEL_NOTE)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -84,6 +84,7 @@ def random_forest(
         random_state=wanted.seed,
         n_jobs=2,
     ).fit(inputs, target)
+    forest.n_jobs = 1  # threads would add up the trees in any order, and so change the last bits
     nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
     return TreeFit(forest, fill, {"trees": wanted.trees, "nodes": nodes})
 
@@ -95,6 +96,8 @@ def hist_gradient_boosting(
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     wanted = BoostingParameters.read("hist_gradient_boosting", params)
+    # scikit-learn finds no bins for a column that is missing throughout; a constant one is unused.
+    inputs = np.where(np.isnan(features).all(axis=0), 0.0, features).astype(np.float32)
     boosting = HistGradientBoostingRegressor(
         max_iter=wanted.iterations,
         learning_rate=wanted.learning_rate,
@@ -103,6 +106,6 @@ def hist_gradient_boosting(
         l2_regularization=wanted.l2,
         early_stopping=False,
         random_state=wanted.seed,
-    ).fit(features.astype(np.float32), target)
+    ).fit(inputs, target)
     keep = np.full(features.shape[1], np.nan)
     return TreeFit(boosting, keep, {"iterations": int(boosting.n_iter_)})

@@ -1,0 +1,97 @@
+"""Design rows made up for tests of fits: a known signal, known volatility, gaps in the inputs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from mlops_assets.problem import ForecastProblem
+from mlops_assets.training.forecaster import FloatArray
+from mlops_assets.training.recipe import Recipe, build_recipes
+from mlops_assets_tests.features.series import at, small_problem
+
+COLUMNS: Final = ("level", "noise", "holed")
+CANDIDATES: Final[dict[str, dict[str, Any]]] = {
+    "last_value": {"family": "last_value", "baseline": True, "scaled_target": False},
+    "drift": {"family": "drift", "baseline": True, "scaled_target": False},
+    "ridge": {
+        "family": "ridge",
+        "features": "all",
+        "target_clip": 4,
+        "params": {"alpha": 10, "clip_quantile": 0.01},
+    },
+    "random_forest": {
+        "family": "random_forest",
+        "features": "all",
+        "window": "30d",
+        "params": {"trees": 10, "max_depth": 5, "min_samples_leaf": 20},
+    },
+    "hist_gradient_boosting": {
+        "family": "hist_gradient_boosting",
+        "features": "all",
+        "params": {
+            "iterations": 15,
+            "learning_rate": 0.1,
+            "max_leaf_nodes": 6,
+            "min_samples_leaf": 20,
+        },
+    },
+}
+"""One candidate of each family."""
+
+
+def problem(**candidates: dict[str, Any]) -> ForecastProblem:
+    """A problem whose candidates are those above, changed or joined by `candidates`."""
+    return small_problem(
+        feature_sets={"all": list(COLUMNS), "volatility": ["level", "holed"]},
+        scale={"features": "volatility", "alpha": 1.0},
+        candidates={**CANDIDATES, **candidates},
+    )
+
+
+def recipes(**candidates: dict[str, Any]) -> dict[str, Recipe]:
+    """The recipes of `problem(**candidates)`."""
+    return build_recipes(problem(**candidates), list(COLUMNS))
+
+
+def design_rows(count: int = 1500, *, seed: int = 0) -> pl.DataFrame:
+    """Rows with targets, one an hour, each known an hour after its origin.
+
+    Log volatility is `log(0.004) + 0.3 level`, the location of the scaled return 0.3 noise; a
+    tenth of `holed` and of `noise` is missing.
+    """
+    rng = np.random.default_rng(seed)
+    level, noise, holed = rng.normal(size=(3, count))
+    location = np.where(rng.random(count) < 0.1, np.nan, noise)
+    log_volatility = np.log(0.004) + 0.3 * level + 0.1 * rng.normal(size=count)
+    scaled = 0.3 * np.nan_to_num(location) + rng.normal(size=count)
+    log_return = scaled * np.exp(log_volatility)
+    last_value = 100 * np.exp(np.concatenate([[0.0], np.cumsum(log_return)[:-1]]))
+    frame = pl.DataFrame(
+        {
+            "series": ["coin"] * count,
+            "origin": [at(k) for k in range(count)],
+            "last_observed": [at(k) for k in range(count)],
+            "last_value": last_value,
+            "max_known_at": [at(k) for k in range(count)],
+            "step": [1] * count,
+            "valid_time": [at(k + 1) for k in range(count)],
+            "level": level,
+            "noise": location,
+            "holed": np.where(rng.random(count) < 0.1, np.nan, holed),
+            "target_known_at": [at(k + 1) for k in range(count)],
+            "actual": last_value * np.exp(log_return),
+            "log_volatility": log_volatility,
+            "log_return": log_return,
+        }
+    )
+    return frame.with_columns(pl.col("noise", "holed").fill_nan(None))
+
+
+def inputs(rows: int, columns: int, *, seed: int = 1, missing: float = 0.1) -> FloatArray:
+    """Random inputs (rows, columns) on very different scales, some of them missing."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(rows, columns)) * 10.0 ** np.arange(columns) + 3
+    return np.where(rng.random((rows, columns)) < missing, np.nan, values)
