@@ -31,22 +31,37 @@ def misaligned(forecasts: pl.DataFrame, *, frequency: timedelta) -> list[str]:
     return faults
 
 
+def honest_stamps(frequency: timedelta) -> pl.Expr:
+    """Whether a row with `max_known_at` keeps the three rules of `misaligned`."""
+    stamp = pl.col("last_observed") + pl.col("step") * frequency
+    return (
+        (pl.col("max_known_at") <= pl.col("origin"))
+        & (pl.col("origin") < pl.col("valid_time"))
+        & (pl.col("valid_time") == stamp)
+    )
+
+
 def copier_is_shifted(
     forecasts: pl.DataFrame, observations: pl.DataFrame, *, frequency: timedelta
 ) -> list[str]:
     """Whether a copier of the last value would look better than it is.
 
-    Its forecast for v (`last_value`) must be the value observed `step` periods before v. Were it
-    the value at v, forecasts would be stamped early and copying would look perfect.
+    Its forecast for v (`last_value`) must be the value observed `step` periods before v, in the
+    version that was known at the origin. Were it the value at v, forecasts would be stamped early
+    and copying would look perfect.
     """
-    first = observations.sort("known_at").unique(["series", "valid_time"], keep="first")
-    truth = first.select("series", source_time="valid_time", observed="close")
-    checked = forecasts.with_columns(
-        source_time=pl.col("valid_time") - pl.col("step") * frequency
-    ).join(truth, on=["series", "source_time"], how="left", validate="m:1")
-    wrong = checked.filter(
-        pl.col("observed").is_null() | (pl.col("observed") != pl.col("last_value"))
+    versions = observations.select(
+        "series", "known_at", "superseded_at", source_time="valid_time", observed="close"
     )
+    stamped = forecasts.with_row_index("place").with_columns(
+        source_time=pl.col("valid_time") - pl.col("step") * frequency
+    )
+    known = pl.col("known_at") <= pl.col("origin")
+    replaced = (pl.col("superseded_at") <= pl.col("origin")).fill_null(value=False)
+    honest = stamped.join(versions, on=["series", "source_time"], validate="m:m").filter(
+        known, ~replaced, pl.col("observed") == pl.col("last_value")
+    )
+    wrong = stamped.join(honest, on="place", how="anti")
     return _told(
         wrong, "copies a last value of", "last_value", "the value observed its step before"
     )

@@ -21,13 +21,21 @@ from mlops_assets.orchestration.clock import Clock, parse_instant
 from mlops_assets.orchestration.mlflow_run import mlflow_key
 from mlops_assets.orchestration.resources import Tables
 from mlops_assets.problem import ForecastProblem
+from mlops_assets.settings import Settings
 from mlops_assets.training.recipe import build_recipes, code_version
-from mlops_assets.training.tracking import log_to_parent
+from mlops_assets.training.tracking import log_to_parent, run_link
 
+SYNTHETIC: Final = (
+    "Synthetic data: a generator made every value, with a weak signal planted in it. Nothing here "
+    "says anything about a market."
+)
 CAVEAT: Final = (
     "An edge over the last value is far below trading costs (about 1 bp of the price an hour): "
     "this is a forecast, not a strategy."
 )
+
+_SHORT: Final = ("candidate", "baseline", "mae", "skill")
+"""The leaderboard's columns that fit beside each other on Dagster's page."""
 
 
 class BacktestConfig(dg.Config):
@@ -109,7 +117,7 @@ def build_report_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         kinds={"mlflow", "matplotlib"},
         tags={"stage": "evaluation"},
         io_manager_key="io_manager",
-        required_resource_keys={mlflow_key(problem.name), "clock"},
+        required_resource_keys={mlflow_key(problem.name), "clock", "platform"},
     )
     def evaluation_report(
         context: dg.AssetExecutionContext, backtest: pl.DataFrame
@@ -122,7 +130,7 @@ def build_report_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             pictures,
             as_of=context.resources.clock.now(),
             span=_span(backtest),
-            caveats=(CAVEAT,) if problem.target.transform == "log_return" else (),
+            caveats=_caveats(problem, context.resources.platform.settings()),
         )
         files = {f"report/{name}": png for name, png in pictures.items()}
         files["report/predictions.csv"] = predictions_csv(backtest)
@@ -130,11 +138,17 @@ def build_report_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         run_id = log_to_parent(
             texts={"report/evaluation.html": page}, files=files, metrics=_figures_of(board)
         )
+        link = run_link(context.resources.platform.settings(), run_id)
         return dg.MaterializeResult(
-            value=board, metadata=_report_metadata(board, pictures, problem, run_id)
+            value=board, metadata=_report_metadata(board, pictures, problem, link)
         )
 
     return evaluation_report
+
+
+def _caveats(problem: ForecastProblem, settings: Settings) -> tuple[str, ...]:
+    synthetic = (SYNTHETIC,) if settings.data == "sample" else ()
+    return (*synthetic, *((CAVEAT,) if problem.target.transform == "log_return" else ()))
 
 
 def _span(backtest: pl.DataFrame) -> tuple[datetime, datetime]:
@@ -166,19 +180,20 @@ def _figures_of(board: pl.DataFrame) -> dict[str, float]:
 
 
 def _report_metadata(
-    board: pl.DataFrame, pictures: dict[str, bytes], problem: ForecastProblem, run_id: str
+    board: pl.DataFrame, pictures: dict[str, bytes], problem: ForecastProblem, run: str
 ) -> dict[str, dg.MetadataValue]:
     images = "\n\n".join(
         f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
         for name, png in pictures.items()
     )
     best = board.row(0, named=True)
+    unit = problem.target_source.unit
     return {
-        "leaderboard": dg.MetadataValue.md(leaderboard_markdown(board, problem.target_source.unit)),
-        "plots": dg.MetadataValue.md(images),
+        "leaderboard": dg.MetadataValue.md(leaderboard_markdown(board.select(_SHORT), unit)),
+        "table_and_plots": dg.MetadataValue.md(f"{leaderboard_markdown(board, unit)}\n\n{images}"),
+        "mlflow_run": dg.MetadataValue.md(run),
         "best_candidate": dg.MetadataValue.text(best["candidate"]),
         "best_mae": dg.MetadataValue.float(best["mae"]),
         "best_skill": dg.MetadataValue.float(best["skill"]),
         "best_coverage": dg.MetadataValue.float(best["coverage"]),
-        "mlflow_run_id": dg.MetadataValue.text(run_id),
     }

@@ -94,10 +94,14 @@ def fold_digests(
     values = matrix(rows, (*columns, "last_value", "actual", "log_volatility"))
     wanted = pl.Series([fold.end for fold in folds], dtype=rows["origin"].dtype)
     ends = rows["origin"].search_sorted(wanted, side="left")
-    digest, done, out = hashlib.blake2b(digest_size=8), 0, {}
+    # One hash a column group: its bytes are then those of the rows before the end, one after the
+    # other, however the folds cut them, and a fold is found again by a run with another first fold.
+    parts = [(hashlib.blake2b(digest_size=8), part) for part in (index, names, values)]
+    done, out = 0, {}
     for fold, end in zip(folds, ends.to_list(), strict=True):
-        for part in (index, names, values):
+        for digest, part in parts:
             digest.update(np.ascontiguousarray(part[done:end]).tobytes())
         done = end
-        out[fold.refit_at] = digest.hexdigest()
+        together = b"".join(digest.digest() for digest, _ in parts)
+        out[fold.refit_at] = hashlib.blake2b(together, digest_size=8).hexdigest()
     return out

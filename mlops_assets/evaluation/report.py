@@ -22,14 +22,14 @@ _TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "candidate": ("candidate", ""),
     "mae": ("MAE{unit}", ",.2f"),
     "rmse": ("RMSE{unit}", ",.2f"),
+    "skill": ("skill", "+.4f"),
+    "p_value": ("p", ".2g"),
     "mape_pct": ("MAPE, %", ".3f"),
     "r2_return": ("R² of return", ".4f"),
     "direction_pct": ("direction, %", ".1f"),
     "coverage": ("coverage", ".3f"),
     "worst_week_coverage": ("worst week", ".3f"),
     "winkler": ("Winkler, bp", ",.1f"),
-    "skill": ("skill", "+.4f"),
-    "p_value": ("p", ".2g"),
     "mae_ratio": ("MAE ratio", ".4f"),
     "rmse_ratio": ("RMSE ratio", ".4f"),
     "n": ("rows", ",d"),
@@ -50,7 +50,7 @@ _STYLE: Final = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6ebf0; --muted: #a3afbb; --line: #35414d;
   --page: #14191f; --card: #1d252d; --mark: #1d3a52; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
-  max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 1140px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 p.muted, figcaption, td.muted { color: var(--muted); }
 .verdict, .caveat { background: var(--card); border-left: 4px solid #0072b2; border-radius: 6px;
@@ -60,6 +60,7 @@ p.muted, figcaption, td.muted { color: var(--muted); }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
+th { white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child, td.text { text-align: left; }
 tr.holder { background: var(--mark); font-weight: 600; }
 figure { margin: 1rem 0; background: #ffffff; border: 1px solid var(--line); border-radius: 6px;

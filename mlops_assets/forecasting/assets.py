@@ -69,8 +69,7 @@ def build_forecasts_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         platform: Platform,
         **models: pl.DataFrame,
     ) -> dg.MaterializeResult[pl.DataFrame]:
-        store, table = tables.store(), table_name(key)
-        earlier = store.read(table) if store.exists(table) else live.empty()
+        earlier = _earlier(tables.store(), problem)
         rows = live.newest_rows(
             lay_rows(features, problem, steps=range(1, problem.horizon + 1)), earlier
         )
@@ -128,12 +127,26 @@ def build_published_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             leaderboard=evaluation_report,
             verdict=newest_verdict(champion),
         )
-        draft = _draft(problem, platform.settings(), tables.store(), clock.now(), context.run_id)
+        run_id = context.run.run_id
+        draft = _draft(problem, platform.settings(), tables.store(), clock.now(), run_id)
         return dg.MaterializeResult(
-            metadata=_published_metadata(publish(tables.store(), draft, files))
+            metadata=_published_metadata(
+                publish(tables.store(), draft, files), platform.settings().api_page
+            )
         )
 
     return published
+
+
+def _earlier(store: TableStore, problem: ForecastProblem) -> pl.DataFrame:
+    """What was said before; what its check stopped is set aside, to be said anew."""
+    table = table_name(forecasts_key(problem.name))
+    if not store.exists(table):
+        return live.empty()
+    sound, stopped = live.split_sound(store.read(table), frequency=problem.frequency)
+    if not stopped.is_empty():
+        store.write(f"{problem.name}/quarantine_forecasts", stopped)
+    return sound
 
 
 def _load(registry: Registry, versions: list[str]) -> list[live.LoadedVersion]:
@@ -186,10 +199,11 @@ def _draft(
     )
 
 
-def _published_metadata(manifest: Manifest) -> dict[str, dg.MetadataValue]:
+def _published_metadata(manifest: Manifest, api: str) -> dict[str, dg.MetadataValue]:
     lines = [f"| {n} | {e.rows or ''} | {e.size_bytes} |" for n, e in manifest.files.items()]
     return {
         "snapshot_id": dg.MetadataValue.text(manifest.snapshot_id),
+        "served_as": dg.MetadataValue.url(f"{api}/forecasts/{manifest.problem}/latest"),
         "data_version": dg.MetadataValue.text(manifest.data_version),
         "files": dg.MetadataValue.md(
             "\n".join(["| file | rows | bytes |", "|---|---|---|", *lines])

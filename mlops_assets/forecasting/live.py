@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from mlops_assets.evaluation.alignment import honest_stamps
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.training.fit import matrix
 from mlops_assets.training.intervals import trailing_quantile
@@ -130,6 +132,19 @@ def add_new(earlier: pl.DataFrame, new: Sequence[pl.DataFrame]) -> pl.DataFrame:
         .unique(list(KEY), keep="first", maintain_order=True)
         .sort("origin", "version", "series", "step")
     )
+
+
+def split_sound(
+    said: pl.DataFrame, *, frequency: timedelta
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Forecasts with honest stamps and numbers inside their bands, and the others.
+
+    The others were stopped by their check and never published; they are forecast again.
+    """
+    inside = (pl.col("lower") <= pl.col("point")) & (pl.col("point") <= pl.col("upper"))
+    finite = pl.all_horizontal(pl.col("lower", "point", "upper").is_finite())
+    sound = (honest_stamps(frequency) & inside & finite).fill_null(value=False)
+    return said.filter(sound), said.filter(~sound)
 
 
 def newest_rows(rows: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:

@@ -51,9 +51,9 @@ def snapshot_files(
     return {
         snapshot.INPUTS: recent.drop("max_known_at"),
         snapshot.CALIBRATION: _calibration(recent, backtest, problem),
-        snapshot.FORECASTS: forecasts.filter(pl.col("origin") > newest - OBSERVED_WINDOW).select(
-            [c for c in SCHEMA if c not in {"max_known_at", "last_value"}]
-        ),
+        snapshot.FORECASTS: forecasts.filter(
+            pl.col("origin").is_between(newest - OBSERVED_WINDOW, newest, closed="right")
+        ).select([c for c in SCHEMA if c not in {"max_known_at", "last_value"}]),
         snapshot.OBSERVED: _observed(observations, newest - OBSERVED_WINDOW),
         snapshot.LEADERBOARD: leaderboard.write_json().encode(),
         snapshot.VERDICT: json.dumps(verdict, indent=2).encode(),

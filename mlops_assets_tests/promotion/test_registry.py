@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from mlops_assets.promotion.registry import Registry, RegistryError
+from mlops_assets_tests.evaluation.frames import START
+from mlops_assets_tests.promotion.registered import Shelf, verdict
+
+WEEK = timedelta(days=7)
+ORDER = ["ridge", "boosting", "last_value"]
+
+
+def test_nobody_holds_an_alias_that_was_never_set(shelf: Shelf) -> None:
+    assert shelf.registry.holder() is None
+    # Nor where the problem has registered nothing at all.
+    assert Registry(shelf.settings, "other_problem").holder() is None
+
+
+def test_a_promotion_moves_champion_dated_alias_and_challenger(shelf: Shelf) -> None:
+    versions = shelf.add("last_value", "ridge", "boosting")
+
+    champion = shelf.registry.apply(verdict("promote", "ridge", losses=ORDER), versions)
+
+    assert (champion.candidate, champion.version) == ("ridge", versions["ridge"])
+    assert shelf.aliases() == {
+        "champion": versions["ridge"],
+        "origin-20240201": versions["ridge"],
+        "challenger": versions["boosting"],
+    }
+
+
+def test_what_the_holder_is_comes_from_its_tags(shelf: Shelf) -> None:
+    versions = shelf.add("ridge", as_of=START)
+    shelf.registry.apply(verdict("promote", "ridge", losses=ORDER), versions)
+
+    holder = shelf.registry.holder()
+
+    assert holder is not None
+    assert (holder.recipe_id, holder.as_of, holder.data_version) == ("ridge-1", START, "data-1")
+    assert holder.incumbent.candidate == "ridge"
+
+
+def test_the_challenger_is_the_best_of_the_others(shelf: Shelf) -> None:
+    versions = shelf.add(*ORDER)
+
+    shelf.registry.apply(verdict("promote", "last_value", losses=ORDER), versions)
+
+    assert shelf.aliases()["challenger"] == versions["ridge"]
+
+
+def test_a_refresh_moves_the_alias_to_the_new_version_of_the_same_recipe(shelf: Shelf) -> None:
+    first = shelf.add("ridge", as_of=START)
+    shelf.registry.apply(verdict("promote", "ridge", losses=ORDER), first)
+    second = shelf.add("ridge", as_of=START + WEEK)
+
+    refreshed = verdict("refresh", "ridge", losses=ORDER, as_of=START + WEEK)
+    shelf.registry.apply(refreshed, second)
+
+    aliases = shelf.aliases()
+    assert aliases["champion"] == second["ridge"] != first["ridge"]
+    # The dated aliases keep what was served when.
+    assert aliases["origin-20240201"] == first["ridge"]
+    assert aliases["origin-20240208"] == second["ridge"]
+
+
+def test_keep_leaves_champion_and_dated_aliases_where_they_are(shelf: Shelf) -> None:
+    first = shelf.add("ridge")
+    shelf.registry.apply(verdict("promote", "ridge", losses=["ridge"]), first)
+    before = shelf.aliases()
+    second = shelf.add("ridge", as_of=START + WEEK)
+
+    kept = verdict("keep", "ridge", losses=["ridge"], as_of=START + WEEK)
+    champion = shelf.registry.apply(kept, second)
+
+    assert champion.version == first["ridge"]
+    assert shelf.aliases() == before
+
+
+def test_the_verdict_is_tagged_on_the_champions_version(shelf: Shelf) -> None:
+    versions = shelf.add("ridge", "last_value")
+
+    shelf.registry.apply(verdict("promote", "ridge", losses=ORDER), versions)
+
+    tags = shelf.tags(versions["ridge"])
+    assert tags["verdict"] == "promote"
+    assert tags["verdict_as_of"] == "2024-02-01T00:00:00+00:00"
+    assert tags["verdict_reasons"] == "ridge proved better.\nIt takes the alias."
+    figures = json.loads(tags["verdict_figures"])
+    assert figures["mean_losses"] == {"ridge": 0.0, "boosting": 1.0, "last_value": 2.0}
+    assert "verdict" not in shelf.tags(versions["last_value"])
+
+
+def test_a_verdict_for_a_candidate_without_a_version_is_refused(shelf: Shelf) -> None:
+    versions = shelf.add("last_value")
+
+    with pytest.raises(
+        RegistryError, match=r"names 'ridge', which registered no version .*last_value"
+    ):
+        shelf.registry.apply(verdict("promote", "ridge", losses=ORDER), versions)
+
+    assert shelf.aliases() == {}
+
+
+def test_keeping_a_champion_that_is_gone_is_refused(shelf: Shelf) -> None:
+    versions = shelf.add("ridge")
+
+    with pytest.raises(RegistryError, match=r"files\.coin_close has no champion"):
+        shelf.registry.apply(verdict("keep", "ridge", losses=ORDER), versions)
