@@ -124,10 +124,6 @@ class YahooLive(_Part):
     base_url: str = Field(default="https://query1.finance.yahoo.com", pattern=r"^https?://")
 
 
-Live = Annotated[BinanceLive | YahooLive, Field(discriminator="kind")]
-"""A live service, told apart by `kind`."""
-
-
 class Source(_Part):
     """One source of bars; its raw asset is `raw_<name>`."""
 
@@ -151,7 +147,7 @@ class Source(_Part):
     start: AwareDatetime = Field(description="first month that is kept, with zone")
     files: tuple[FileSource, ...] = ()
     sample: SampleSource | None = None
-    live: Live | None = Field(default=None, description="the service asked with MLOPS_DATA=live")
+    live: BinanceLive | YahooLive | None = Field(default=None, discriminator="kind")
 
     @model_validator(mode="after")
     def _role_agrees(self) -> Self:

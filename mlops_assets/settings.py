@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DataMode = Literal["sample", "files", "live"]
@@ -41,6 +41,15 @@ class Settings(BaseSettings):
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's page")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="MLflow's page")
     api_port: int = Field(default=8000, ge=1, le=65535, description="the forecast API")
+    naver_client_id: SecretStr | None = Field(
+        default=None, description="client id of the Naver application, for search volumes"
+    )
+    naver_client_secret: SecretStr | None = Field(
+        default=None, description="client secret of the Naver application"
+    )
+    youtube_api_key: SecretStr | None = Field(
+        default=None, description="key of the YouTube Data API, for videos and channels"
+    )
 
     @property
     def namespace(self) -> Path:
@@ -63,6 +72,18 @@ class Settings(BaseSettings):
     def artifact_uri(self) -> str:
         """Root of MLflow's artifacts."""
         return self.mlflow_artifact_uri or (self.namespace / "mlflow-artifacts").as_uri()
+
+    @property
+    def mlflow_page(self) -> str:
+        """Where a browser finds MLflow: the server in use, or the one that `mlops up` starts."""
+        if self.tracking_uri.startswith(("http://", "https://")):
+            return self.tracking_uri.rstrip("/")
+        return base_url(self.host, self.mlflow_port)
+
+    @property
+    def api_page(self) -> str:
+        """Where a browser finds the forecast API that `mlops up` starts."""
+        return base_url(self.host, self.api_port)
 
     @property
     def dagster_home(self) -> Path:
@@ -90,6 +111,33 @@ class Settings(BaseSettings):
                 "set it to the folder that holds the files of the problem's YAML"
             )
         return self.data_dir
+
+    def required_secret(
+        self, name: Literal["naver_client_id", "naver_client_secret", "youtube_api_key"]
+    ) -> SecretStr:
+        """A secret that a live source cannot do without.
+
+        Raises:
+            SettingsError: it is not set, or empty; the message names the variable.
+        """
+        secret: SecretStr | None = getattr(self, name)
+        if secret is None or not secret.get_secret_value().strip():
+            raise SettingsError(
+                f"MLOPS_{name.upper()} is not set, and this live source asks for it with every "
+                "call; set it in the environment or in `.env`"
+            )
+        return secret
+
+
+def reachable_host(host: str) -> str:
+    """The host to call for a service that listens on `host`: a wildcard is reached on loopback."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+
+
+def base_url(host: str, port: int) -> str:
+    """`http://` address of a service, with brackets around an IPv6 host."""
+    called = reachable_host(host)
+    return f"http://[{called}]:{port}" if ":" in called else f"http://{called}:{port}"
 
 
 def load_settings() -> Settings:

@@ -96,6 +96,19 @@ def status() -> None:
 
 
 @app.command()
+def doctor() -> None:
+    """Try every source and store; say what is wrong and what to set."""
+    from mlops_assets.cli.doctor import examine, findings_table
+    from mlops_assets.orchestration.clock import real_now
+
+    with _explained():
+        findings = examine(load_settings(), chosen_problems([]), now=real_now())
+    Console().print(findings_table(findings))
+    if any(finding.state == "broken" for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def new(
     name: ProblemName,
     print_only: Annotated[
@@ -137,7 +150,7 @@ def reset(
 
 def _run(problem: str, *, as_of: str | None, evaluate_from: str | None) -> RunSummary:
     """Refuse what cannot be used before any work, prepare the stores, run."""
-    from mlops_assets.cli.render import progress_printer
+    from mlops_assets.cli.render import data_sentence, progress_printer
     from mlops_assets.cli.stores import prepare
     from mlops_assets.orchestration.clock import parse_instant
 
@@ -146,6 +159,7 @@ def _run(problem: str, *, as_of: str | None, evaluate_from: str | None) -> RunSu
     if as_of is not None:
         parse_instant(as_of)
     say = progress_printer(Console(stderr=True))
+    say(f"Data: {data_sentence(settings)}")
     prepare(settings, say)
     from mlops_assets.cli.run import run_problem
 

@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: Dagster reads the annotations of an asset as objects.
 
 from datetime import datetime
+from typing import Final
 
 import dagster as dg
 import polars as pl
@@ -85,21 +86,23 @@ def build_forecasts_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
     return forecasts
 
 
+_PUBLISHED_FROM: Final = {
+    "features": features_key,
+    "observations": observations_key,
+    "backtest": backtest_key,
+    "forecasts": forecasts_key,
+    "evaluation_report": report_key,
+    "champion": champion_key,
+}
+
+
 def build_published_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
     """The asset `published`: the snapshot that the service reads."""
-    names = {
-        "features": features_key(problem.name),
-        "observations": observations_key(problem.name),
-        "backtest": backtest_key(problem.name),
-        "forecasts": forecasts_key(problem.name),
-        "evaluation_report": report_key(problem.name),
-        "champion": champion_key(problem.name),
-    }
 
     @dg.asset(
         key=published_key(problem.name),
         group_name=problem.name,
-        ins={name: dg.AssetIn(key) for name, key in names.items()},
+        ins={name: dg.AssetIn(key(problem.name)) for name, key in _PUBLISHED_FROM.items()},
         description="What serving reads: a versioned snapshot, its manifest written last.",
         owners=list(problem.owners),
         kinds={"parquet", "fastapi"},

@@ -134,9 +134,7 @@ def add_new(earlier: pl.DataFrame, new: Sequence[pl.DataFrame]) -> pl.DataFrame:
     )
 
 
-def split_sound(
-    said: pl.DataFrame, *, frequency: timedelta
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def split_sound(said: pl.DataFrame, *, frequency: timedelta) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Forecasts with honest stamps and numbers inside their bands, and the others.
 
     The others were stopped by their check and never published; they are forecast again.

@@ -6,7 +6,7 @@ and the checks (`checks`).
 
 # No `from __future__ import annotations`: Dagster reads the annotation of `context` as an object.
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -14,6 +14,7 @@ import polars as pl
 
 from mlops_assets.ingestion.observations import observe, schema_of
 from mlops_assets.ingestion.pull import PullReport, pull, raw_table, read_raw
+from mlops_assets.ingestion.sources import SourceError
 from mlops_assets.orchestration.clock import Clock, real_now
 from mlops_assets.orchestration.freshness import freshness
 from mlops_assets.orchestration.partitions import monthly_partitions
@@ -25,6 +26,12 @@ from mlops_assets.tables.candles import RAW_CANDLES
 
 CODE_VERSION: Final = "1"
 """Raised when the same input would give other rows."""
+
+FETCHED_CHECK: Final = "fetched"
+"""Check of an exogenous raw asset: whether its source could be read at all."""
+
+_RUN_BEGINS_WITHIN: Final = timedelta(minutes=10)
+"""A clock that stands at most so far behind the real time stands at the beginning of this run."""
 
 
 def raw_partitions(problem: ForecastProblem) -> dg.MonthlyPartitionsDefinition:
@@ -96,29 +103,73 @@ def _raw_asset(problem: ForecastProblem, name: str, source: Source) -> dg.Assets
         code_version=CODE_VERSION,
         metadata={"dagster/column_schema": column_schema(RAW_CANDLES)},
         freshness_policy=freshness(problem.freshness["raw"]),
+        check_specs=_fetched_specs(problem, name, source),
     )
     def raw(
         context: dg.AssetExecutionContext, clock: Clock, tables: Tables, platform: Platform
-    ) -> dg.MaterializeResult[None]:
-        store, settings, window = tables.store(), platform.settings(), context.partition_time_window
-        report = pull(
-            store,
-            problem.name,
-            name,
-            source,
-            start=window.start,
-            end=window.end,
-            fetched_at=_fetch_time(settings.data, clock),
-            settings=settings,
-        )
-        return dg.MaterializeResult(metadata=_pull_metadata(report, problem.name, name))
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with checks, Dagster takes it bare only
+        settings, window = platform.settings(), context.partition_time_window
+        try:
+            report = pull(
+                tables.store(),
+                problem.name,
+                name,
+                source,
+                start=window.start,
+                end=window.end,
+                fetched_at=_fetch_time(settings.data, clock),
+                settings=settings,
+            )
+        except SourceError as error:
+            if source.role == "target":
+                raise
+            return _not_fetched(str(error))
+        metadata = _pull_metadata(report, problem.name, name)
+        return dg.MaterializeResult(metadata=metadata, check_results=_fetched(source))
 
     return raw
 
 
+def _fetched_specs(
+    problem: ForecastProblem, name: str, source: Source
+) -> list[dg.AssetCheckSpec] | None:
+    """The target needs no such check: without it the run fails."""
+    if source.role == "target":
+        return None
+    meaning = "The source could be read. If not, stored rows stay and their age grows."
+    key = raw_key(problem.name, name)
+    return [dg.AssetCheckSpec(FETCHED_CHECK, asset=key, description=meaning, blocking=False)]
+
+
+def _fetched(source: Source) -> list[dg.AssetCheckResult]:
+    if source.role == "target":
+        return []
+    return [dg.AssetCheckResult(check_name=FETCHED_CHECK, passed=True)]
+
+
+def _not_fetched(message: str) -> dg.MaterializeResult[None]:
+    """A dead exogenous source stops nobody: its stored rows stay as they are."""
+    failed = dg.AssetCheckResult(
+        check_name=FETCHED_CHECK,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=message,
+    )
+    metadata = {"not_fetched": dg.MetadataValue.text(message)}
+    return dg.MaterializeResult(metadata=metadata, check_results=[failed])
+
+
 def _fetch_time(mode: DataMode, clock: Clock) -> datetime:
-    """When the values are read: really now, but a sample never runs ahead of the run's clock."""
-    return min(clock.now(), real_now()) if mode == "sample" else real_now()
+    """When the values are read: really now, but never ahead of the clock of a run.
+
+    A run whose clock was fixed at its beginning would not see what it fetched moments later. A
+    live fetch therefore happens at that instant: bars that closed since then count as unfinished.
+    With a clock in the past (`--as-of`) a live or file fetch still happens now.
+    """
+    now, believed = real_now(), clock.now()
+    if mode == "sample" or (mode == "live" and now - believed <= _RUN_BEGINS_WITHIN):
+        return min(believed, now)
+    return now
 
 
 def _pull_metadata(report: PullReport, problem: str, name: str) -> dict[str, dg.MetadataValue]:
@@ -126,6 +177,7 @@ def _pull_metadata(report: PullReport, problem: str, name: str) -> dict[str, dg.
         f"| rows | |\n|---|---|\n| inserted | {report.inserted} |\n"
         f"| unchanged | {report.unchanged} |\n| set aside | {report.quarantined} |\n\n"
         f"Bars closing {report.first_valid_time} to {report.last_valid_time}."
+        + "".join(f"\n\n{note}." for note in report.notes)
     )
     return {
         "table": dg.MetadataValue.text(raw_table(problem, name)),
@@ -136,6 +188,7 @@ def _pull_metadata(report: PullReport, problem: str, name: str) -> dict[str, dg.
         "last_valid_time": dg.MetadataValue.text(str(report.last_valid_time)),
         "newest_known_at": dg.MetadataValue.text(str(report.newest_known_at)),
         "data_version": dg.MetadataValue.text(report.data_version),
+        "notes": dg.MetadataValue.text("; ".join(report.notes) or "none"),
         "summary": dg.MetadataValue.md(summary),
     }
 

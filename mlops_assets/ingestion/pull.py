@@ -1,18 +1,21 @@
 """One pull of one source: fetch, set faulty rows aside, append what is new.
 
-Here: the sequence, and where its two tables are. Not here: the steps themselves (`sources`,
-`quality`, `versions`, `storage.tables`) and Dagster's part (`assets`).
+Here: the sequence, and where its tables are. Not here: the steps themselves (`sources`, `quality`,
+`arrivals`, `versions`, `storage.tables`) and Dagster's part (`assets`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import polars as pl
 
-from mlops_assets.ingestion.quality import split
+from mlops_assets.ingestion import arrivals
+from mlops_assets.ingestion.quality import Split, split
 from mlops_assets.ingestion.sources import fetch_for, opens_within
 from mlops_assets.ingestion.versions import new_versions
 from mlops_assets.problem import Source
@@ -22,10 +25,16 @@ from mlops_assets.tables.candles import KEY, PARTITION, QUARANTINE, RAW_CANDLES
 
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
+_Known = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
+"""Clean rows of a pull and the stored ones -> the clean rows with their `known_at`."""
+
 
 @dataclass(frozen=True)
 class PullReport:
-    """What a pull did; the times are of its clean rows, None when there was none."""
+    """What a pull did; the times are of its clean rows, None when there was none.
+
+    `notes` are the sentences of a live service about what it did not deliver.
+    """
 
     inserted: int
     unchanged: int
@@ -34,6 +43,7 @@ class PullReport:
     last_valid_time: datetime | None
     newest_known_at: datetime | None
     data_version: str
+    notes: tuple[str, ...] = ()
 
     @property
     def clean(self) -> int:
@@ -78,31 +88,86 @@ def pull(
 
     A window that reaches past `fetched_at` is open at its end, so that a bar stamped in the far
     future is set aside too, and not lost between the months. Bars before the source's own start
-    are left out.
+    are left out. A live source is asked only for what follows its last fetch, and a few bars
+    before, for corrections.
 
     Raises:
         SourceError: the source cannot be read as its entry says.
         SettingsError: a setting is missing, or no source serves the data mode.
     """
-    since = max(start, source.start)
-    until = _END_OF_TIME if end > fetched_at else end
+    since, until = max(start, source.start), _END_OF_TIME if end > fetched_at else end
+    if settings.data == "live":
+        return _pull_live(
+            store, problem, name, source, start=since, end=until, fetched_at=fetched_at
+        )
     fetch = fetch_for(settings.data)
-    fetched = fetch(name, source, start=since, end=until, fetched_at=fetched_at, settings=settings)
-    parts = split(fetched, source)
+    rows = fetch(name, source, start=since, end=until, fetched_at=fetched_at, settings=settings)
+    parts = split(rows, source)
+    _set_aside(store, problem, name, source, parts.quarantined, start=start, end=until)
+    return _append(store, raw_table(problem, name), parts, _as_fetched)
+
+
+def _pull_live(
+    store: TableStore,
+    problem: str,
+    name: str,
+    source: Source,
+    *,
+    start: datetime,
+    end: datetime,
+    fetched_at: datetime,
+) -> PullReport:
+    """Ask a service for what follows the last fetch, and for the bars just before it again."""
+    from mlops_assets.ingestion import live
+
     table = raw_table(problem, name)
-    new = new_versions(parts.clean, store.stored_rows(table, parts.clean, partition_by=PARTITION))
+    coverage = arrivals.read_coverage(store, problem, name, raw=table)
+    since = arrivals.resume_at(coverage, start=start, end=min(end, fetched_at), source=source)
+    delivery = live.deliver(name, source, start=since, end=end, fetched_at=fetched_at)
+    parts = split(delivery.rows, source)
+    _set_aside(store, problem, name, source, parts.quarantined, start=since, end=end)
+    known = partial(arrivals.with_known_at, coverage=coverage, fetched_at=fetched_at, source=source)
+    report = _append(store, table, parts, known)
+    spans = arrivals.add_span(coverage, start=since, end=end, fetched_at=fetched_at, source=source)
+    store.write(arrivals.coverage_table(problem, name), spans)
+    return replace(report, notes=delivery.notes)
+
+
+def _as_fetched(fetched: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """Rows of files and samples say themselves when they were known."""
+    del stored
+    return fetched
+
+
+def _set_aside(
+    store: TableStore,
+    problem: str,
+    name: str,
+    source: Source,
+    quarantined: pl.DataFrame,
+    *,
+    start: datetime,
+    end: datetime,
+) -> None:
+    """Replace the quarantine of the bars that open in `[start, end)`."""
+    earlier = read_quarantine(store, problem, name)
+    outside = earlier.filter(~opens_within(start, end, bar=source.bar))
+    store.write(quarantine_table(problem, name), pl.concat([outside, quarantined]))
+
+
+def _append(store: TableStore, table: str, parts: Split, known: _Known) -> PullReport:
+    """Append the clean rows that are new, once it is said since when they are known."""
+    stored = store.stored_rows(table, parts.clean, partition_by=PARTITION)
+    clean = known(parts.clean, stored)
+    new = new_versions(clean, stored)
     counts = store.merge(table, new, keys=KEY, partition_by=PARTITION, bookkeeping=["fetched_at"])
-    outside = read_quarantine(store, problem, name).filter(
-        ~opens_within(start, until, bar=source.bar)
-    )
-    store.write(quarantine_table(problem, name), pl.concat([outside, parts.quarantined]))
     return PullReport(
         inserted=counts.inserted,
-        unchanged=len(parts.clean) - counts.inserted,
+        unchanged=len(clean) - counts.inserted,
         quarantined=int((~parts.quarantined["kept"]).sum()),
-        first_valid_time=_instant(parts.clean["valid_time"].min()),
-        last_valid_time=_instant(parts.clean["valid_time"].max()),
-        newest_known_at=_instant(parts.clean["known_at"].max()),
+        first_valid_time=_instant(clean["valid_time"].min()),
+        last_valid_time=_instant(clean["valid_time"].max()),
+        newest_known_at=_instant(clean["known_at"].max()),
         data_version=store.data_version(table),
     )
 

@@ -1,24 +1,31 @@
 """What a kind of source must offer, and which kind serves which data mode.
 
 Here: the interface `Fetch`, its error, and the registry. Not here: any kind itself (`files`,
-`sample`); adding one is a module with a `fetch` function and a line in `fetch_for`.
+`sample`, `live`); adding one is a module with a `fetch` function and a line in `fetch_for`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Protocol
 
 import polars as pl
 
 from mlops_assets.problem import Source
-from mlops_assets.settings import DataMode, Settings, SettingsError
-
-AVAILABLE: Final[tuple[DataMode, ...]] = ("sample", "files")
+from mlops_assets.settings import DataMode, Settings
 
 
 class SourceError(ValueError):
     """A source cannot be read as its YAML entry says; the message names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a service delivered: rows, and sentences about what is missing from them and why."""
+
+    rows: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 class Fetch(Protocol):
@@ -55,22 +62,20 @@ class Fetch(Protocol):
 
 
 def fetch_for(mode: DataMode) -> Fetch:
-    """The kind of source that serves a data mode.
+    """The kind of source that serves a data mode."""
+    match mode:
+        case "sample":
+            from mlops_assets.ingestion import sample
 
-    Raises:
-        SettingsError: no kind serves it.
-    """
-    if mode == "sample":
-        from mlops_assets.ingestion import sample
+            return sample.fetch
+        case "files":
+            from mlops_assets.ingestion import files
 
-        return sample.fetch
-    if mode == "files":
-        from mlops_assets.ingestion import files
+            return files.fetch
+        case "live":
+            from mlops_assets.ingestion import live
 
-        return files.fetch
-    raise SettingsError(
-        f"MLOPS_DATA={mode}: no source serves it; set MLOPS_DATA to one of {', '.join(AVAILABLE)}"
-    )
+            return live.fetch
 
 
 def opens_within(start: datetime, end: datetime, *, bar: timedelta) -> pl.Expr:

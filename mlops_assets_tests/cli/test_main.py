@@ -39,7 +39,7 @@ def test_help_names_the_commands_without_importing_anything_heavy() -> None:
     assert done.stdout.strip() == "[]"
     shown = runner.invoke(app, ["--help"])
     assert shown.exit_code == 0
-    for command in ("up", "run", "status", "new", "reset"):
+    for command in ("up", "run", "status", "doctor", "new", "reset"):
         assert f" {command} " in shown.stdout
 
 

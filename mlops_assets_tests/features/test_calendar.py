@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -103,8 +103,10 @@ def test_each_bar_is_in_exactly_one_slot_of_the_week(instant: datetime) -> None:
     assert hot == [f"slot_{kind}_{instant.hour:02d}"]
 
 
-FOMC = EventCalendar(zone="America/New_York", time="14:00", dates=("2024-01-31", "2024-06-12"))
-CPI = EventCalendar(zone="America/New_York", time="08:30", dates=("2024-06-12",))
+FOMC = EventCalendar(
+    zone="America/New_York", time="14:00", dates=(date(2024, 1, 31), date(2024, 6, 12))
+)
+CPI = EventCalendar(zone="America/New_York", time="08:30", dates=(date(2024, 6, 12),))
 
 
 def event_bars(name: str, calendar: EventCalendar, day: str) -> list[int]:

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from mlops_assets.ingestion.pull import PullReport, pull, read_quarantine, read_raw
+from mlops_assets.ingestion.sources import SourceError
 from mlops_assets.problem import Source
-from mlops_assets.settings import Settings, SettingsError
+from mlops_assets.settings import Settings
 from mlops_assets.storage.tables import TableStore
 from mlops_assets_tests.ingestion.market import MAY, at, delivered, file, sample, source
 
@@ -147,15 +148,7 @@ def test_a_sample_grows_by_the_hours_that_passed(store: TableStore) -> None:
     assert (second.inserted, second.unchanged) == (2, 48)
 
 
-def test_live_values_have_no_source_yet_and_the_setting_is_named(store: TableStore) -> None:
-    with pytest.raises(SettingsError, match=r"MLOPS_DATA=live: no source .*sample, files"):
-        pull(
-            store,
-            "p",
-            "btc",
-            BTC,
-            start=MAY,
-            end=JUNE,
-            fetched_at=NOW,
-            settings=Settings(data="live"),
-        )
+def test_a_source_without_live_entry_says_what_to_add(store: TableStore) -> None:
+    settings = Settings(data="live")
+    with pytest.raises(SourceError, match=r"sources\.btc\.live is missing; add `live: \{kind"):
+        pull(store, "p", "btc", BTC, start=MAY, end=JUNE, fetched_at=NOW, settings=settings)
