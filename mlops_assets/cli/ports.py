@@ -9,7 +9,7 @@ import errno
 import socket
 from dataclasses import dataclass
 
-from mlops_assets.settings import Settings
+from mlops_assets.settings import Settings, reachable_host
 
 
 class PortsTaken(RuntimeError):  # noqa: N818 - it reads as what happened
@@ -40,17 +40,6 @@ def service_ports(settings: Settings) -> tuple[Port, ...]:
 def mlflow_is_elsewhere(settings: Settings) -> bool:
     """Whether the tracking address is a running server's, not a store's."""
     return settings.tracking_uri.startswith(("http://", "https://"))
-
-
-def reachable_host(host: str) -> str:
-    """The host to call for a service that listens on `host`: a wildcard is reached on loopback."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-
-
-def base_url(host: str, port: int) -> str:
-    """`http://` address of a service, with brackets around an IPv6 host."""
-    called = reachable_host(host)
-    return f"http://[{called}]:{port}" if ":" in called else f"http://{called}:{port}"
 
 
 def ensure_free(settings: Settings) -> None:

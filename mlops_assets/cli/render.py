@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -16,6 +17,7 @@ from rich.text import Text
 from mlops_assets.cli.ports import Port
 from mlops_assets.cli.status import ProblemStatus
 from mlops_assets.cli.summary import FirstForecast, RunSummary
+from mlops_assets.settings import Settings
 
 _NOTHING = "-"
 
@@ -43,42 +45,76 @@ def show_summary(summary: RunSummary, console: Console) -> None:
 
 
 def leaderboard_table(summary: RunSummary) -> Table:
-    """The candidates in the order of the summary; the champion is marked."""
-    table = Table(title=f"{summary.problem}: leaderboard as of {summary.as_of:%Y-%m-%d %H:%M %Z}")
-    table.add_column("candidate")
-    for name in ("MAE", "RMSE", "n", "skill", "p", "coverage", "Winkler (bp)"):
-        table.add_column(name, justify="right")
+    """The candidates in the order of the summary; the champion is marked. Fits 80 columns."""
+    table = Table(
+        title=f"{summary.problem}: leaderboard as of {summary.as_of:%Y-%m-%d %H:%M %Z}",
+        caption=_legend(summary),
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("candidate", no_wrap=True)
+    for name in ("MAE", "RMSE", "skill", "p", "coverage", "Winkler"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in summary.leaderboard:
         leads = row.candidate == summary.champion.candidate
         table.add_row(
             f"{row.candidate} *" if leads else row.candidate,
             f"{row.mae:,.2f}",
             f"{row.rmse:,.2f}",
-            f"{row.n:,}",
-            _number(row.skill, "+.4f"),
+            _number(row.skill, "+.2%"),
             _number(row.p_value, ".4f"),
-            _number(row.coverage, ".3f"),
+            _number(row.coverage, ".1%"),
             _number(row.winkler, ",.1f"),
             style="bold" if leads else "",
         )
     return table
 
 
+def _legend(summary: RunSummary) -> str:
+    """What the columns mean, in three lines."""
+    unit = f" in {summary.forecast.unit}" if summary.forecast else ""
+    forecasts = max((row.n for row in summary.leaderboard), default=0)
+    return (
+        f"* champion. Each candidate on the same {forecasts:,} forecasts; errors{unit}.\n"
+        "skill, p: against the strongest baseline, by the gate's loss.\n"
+        "coverage: outcomes inside the band; Winkler: the band's score, basis points."
+    )
+
+
 def verdict_panel(summary: RunSummary) -> Panel:
     """The decision, its reasons, and who is champion now."""
     champion = summary.champion
-    lines = [f"- {reason}" for reason in summary.verdict.reasons]
-    lines.append(f"champion: {champion.candidate}, version {champion.version}")
-    return Panel(Text("\n".join(lines)), title=f"verdict: {summary.verdict.decision}", expand=False)
+    lines = Table.grid(padding=(0, 1))
+    for reason in summary.verdict.reasons:
+        lines.add_row("-", Text(reason))
+    lines.add_row("*", Text(f"champion: {champion.candidate}, version {champion.version}", "bold"))
+    title = f"{summary.problem}, verdict: {summary.verdict.decision}"
+    return Panel(lines, title=title, title_align="left", expand=False)
 
 
 def forecast_sentence(forecast: FirstForecast) -> str:
-    """One sentence with the point forecast, its band and its times."""
+    """Two short lines with the point forecast, its band and its times."""
     return (
-        f"Forecast for {forecast.valid_time:%Y-%m-%d %H:%M %Z}, made at "
-        f"{forecast.origin:%H:%M %Z}: {forecast.point:,.2f} {forecast.unit} "
+        f"{forecast.series} at {forecast.valid_time:%Y-%m-%d %H:%M %Z}, forecast at "
+        f"{forecast.origin:%Y-%m-%d %H:%M %Z}:\n"
+        f"  {forecast.point:,.2f} {forecast.unit} "
         f"(band {forecast.lower:,.2f} to {forecast.upper:,.2f})"
     )
+
+
+def data_sentence(settings: Settings) -> str:
+    """Where the values come from; synthetic ones are called so."""
+    match settings.data:
+        case "sample":
+            return "synthetic, from a generator (MLOPS_DATA=files reads real ones)"
+        case "files":
+            return f"the files in {settings.data_dir}"
+        case "live":
+            return "live sources"
 
 
 def status_table(rows: Sequence[ProblemStatus]) -> Table:
@@ -125,7 +161,12 @@ def contents_table(namespace: Path, found: Sequence[tuple[Path, int]]) -> Table:
 
 def addresses_table(rows: Iterable[tuple[str, str]]) -> Table:
     """What runs where: name and address."""
-    return _two_columns("Running", ("service", "address"), rows)
+    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _two_columns(title: str, names: tuple[str, str], rows: Iterable[tuple[str, str]]) -> Table:

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from dagster_shared.error import SerializableErrorInfo
 
 from mlops_assets.cli.problems import problem_files
 from mlops_assets.cli.summary import (
@@ -77,9 +78,10 @@ def run_problem(
         dg.Definitions(resources=shared_resources(settings, Clock(fixed_at=now.isoformat()))),
     )
     run_id = str(uuid.uuid4())
+    job = definitions.resolve_job_def(loop_job_name(problem.name))
     with dg.DagsterInstance.get() as instance:
-        instance.add_event_listener(run_id, _listener(progress))
-        result = definitions.resolve_job_def(loop_job_name(problem.name)).execute_in_process(
+        instance.add_event_listener(run_id, _listener(progress, steps=len(job.nodes)))
+        result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             tags=_partition_range(problem, clock),
@@ -145,31 +147,43 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
     blocked = [
         f"{check.asset_key.to_user_string()}: check {check.check_name} failed: {check.description}"
         for check in result.get_asset_check_evaluations()
-        if not check.passed and check.blocking
+        if check.blocking and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     ]
     failed = [
-        f"{event.step_key}: {event.step_failure_data.error_display_string.strip().splitlines()[0]}"
+        f"{event.step_key}: {_root_cause(event.step_failure_data.error)}"
         for event in result.all_events
         if event.is_step_failure and event.step_failure_data.error
     ]
     return "\n".join(blocked or failed) or "the run failed; look at it in Dagster"
 
 
-def _listener(progress: Callable[[str], None]) -> Callable[..., None]:
-    """Turns Dagster's events into lines: each asset as it is done, and what assets log."""
+def _root_cause(error: SerializableErrorInfo) -> str:
+    """The message of the error that Dagster's own errors wrap."""
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip()
+
+
+def _listener(progress: Callable[[str], None], *, steps: int) -> Callable[..., None]:
+    """Turns Dagster's events into lines: each step as it is done, and what assets log.
+
+    Args:
+        progress: takes one line at a time.
+        steps: how many there are, so that each line tells how far the run is.
+    """
     started: dict[str, float] = {}
 
     def hear(entry: dg.EventLogEntry, _cursor: str | None = None) -> None:
         event = entry.dagster_event
         if event is None:
             if int(entry.level) >= logging.INFO and entry.step_key:
-                progress(entry.user_message)
+                progress(f"        {entry.user_message}")
         elif event.is_step_start and event.step_key:
             started[event.step_key] = entry.timestamp
         elif event.is_step_success and event.step_key in started:
             seconds = entry.timestamp - started[event.step_key]
-            name = event.step_key.partition("__")[2].replace("_", " ")
-            progress(f"{name}: {seconds:.1f} s")
+            name = event.step_key.partition("__")[2]
+            progress(f"[{len(started):2}/{steps}] {name:<32}{seconds:5.1f} s")
 
     return hear
 

@@ -19,10 +19,10 @@ from typing import Final
 
 import yaml
 
-from mlops_assets.cli.ports import base_url, mlflow_is_elsewhere
+from mlops_assets.cli.ports import mlflow_is_elsewhere
 from mlops_assets.cli.stores import tool_environment
 from mlops_assets.cli.supervisor import Service
-from mlops_assets.settings import Settings
+from mlops_assets.settings import Settings, base_url
 
 CODE_SERVER: Final = "Dagster code server"
 LOCATION: Final = "mlops_assets"
@@ -99,8 +99,8 @@ def _mlflow(settings: Settings) -> Service:
 
 def _api(settings: Settings) -> Service:
     # Alive is enough: a model that cannot be loaded must not keep Dagster's page from opening.
-    url = base_url(settings.host, settings.api_port)
-    return _service(settings, "API", _python("serving"), lambda: answers(f"{url}/health/live"))
+    url = f"{settings.api_page}/health/live"
+    return _service(settings, "API", _python("serving"), lambda: answers(url))
 
 
 def _service(

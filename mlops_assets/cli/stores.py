@@ -141,6 +141,8 @@ def dagster_configuration(home: Path) -> str:
     document = {
         "storage": {"sqlite": {"base_dir": str(home / "storage")}},
         "telemetry": {"enabled": False},
+        # The page would greet everyone with a form that asks for an e-mail address.
+        "nux": {"enabled": False},
         "concurrency": {"runs": {"max_concurrent_runs": MAX_CONCURRENT_RUNS}},
         # A run whose process was killed stays `started`; without a limit it would hold its place
         # in the queue for ever.

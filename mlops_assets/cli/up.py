@@ -17,7 +17,7 @@ from mlops_assets.cli import ports, render, services, stores
 from mlops_assets.cli.forecast_answer import first_forecast
 from mlops_assets.cli.summary import RunSummary
 from mlops_assets.cli.supervisor import Supervisor
-from mlops_assets.settings import Settings
+from mlops_assets.settings import Settings, base_url
 
 HEALTH_SECONDS: Final = 180.0
 """Longest wait for a service: MLflow takes 20 CPU seconds, more on a busy machine."""
@@ -42,6 +42,7 @@ def bring_up(settings: Settings, problems: Sequence[str], console: Console) -> N
     """
     say = render.progress_printer(console)
     ports.ensure_free(settings)
+    say(f"Data: {render.data_sentence(settings)}")
     stores.prepare(settings, say)
     summaries = [_summary_of(settings, problem, say) for problem in problems]
     with (
@@ -50,7 +51,7 @@ def bring_up(settings: Settings, problems: Sequence[str], console: Console) -> N
         supervisor.stopping_on_signals(),
     ):
         if _start_all(supervisor, settings, Path(scratch), say):
-            ready = f"{_api(settings)}/health/ready"
+            ready = f"{settings.api_page}/health/ready"
             supervisor.wait_for(lambda: services.answers(ready), timeout_seconds=READY_SECONDS)
             _show(settings, summaries, console)
             supervisor.watch()
@@ -97,13 +98,14 @@ def _show(settings: Settings, summaries: Sequence[RunSummary], console: Console)
     """Print leaderboards, verdicts, addresses, a first forecast of each and what to try."""
     say = render.progress_printer(console)
     for summary in summaries:
+        console.print()
         render.show_outcome(summary, console)
     console.print(render.addresses_table(_addresses(settings)))
     for summary in summaries:
-        url = f"{_api(settings)}/forecasts/{summary.problem}/latest"
+        url = f"{settings.api_page}/forecasts/{summary.problem}/latest"
         answer = services.fetch(url)
         if answer is None:
-            say(f"{summary.problem}: no forecast yet; {_api(settings)}/health tells why")
+            say(f"{summary.problem}: no forecast yet; {settings.api_page}/health tells why")
         else:
             say(render.forecast_sentence(first_forecast(answer)))
         say(f"Try: curl {url}")
@@ -111,16 +113,11 @@ def _show(settings: Settings, summaries: Sequence[RunSummary], console: Console)
 
 
 def _addresses(settings: Settings) -> list[tuple[str, str]]:
-    mlflow = ports.base_url(settings.host, settings.mlflow_port)
-    if ports.mlflow_is_elsewhere(settings):
-        mlflow = settings.tracking_uri
     return [
-        ("Dagster: assets and runs", ports.base_url(settings.host, settings.dagster_port)),
-        ("MLflow: models and figures", mlflow),
-        ("API: its documentation", f"{_api(settings)}/docs"),
+        ("Dagster", base_url(settings.host, settings.dagster_port)),
+        # MLflow's page opens on its tools for language models unless it is told otherwise.
+        ("MLflow", f"{settings.mlflow_page}/#/experiments?workflowType=machine_learning"),
+        ("API", f"{settings.api_page}/docs"),
         ("logs", str(settings.namespace / "logs")),
+        ("data", render.data_sentence(settings)),
     ]
-
-
-def _api(settings: Settings) -> str:
-    return ports.base_url(settings.host, settings.api_port)

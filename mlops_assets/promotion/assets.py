@@ -10,10 +10,11 @@ from mlops_assets.orchestration.mlflow_run import mlflow_key
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.champion import empty_history, hold_look
 from mlops_assets.promotion.registry import Registry
-from mlops_assets.promotion.verdict import Verdict
+from mlops_assets.promotion.verdict import GateTest, Verdict
+from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
 from mlops_assets.training.assets import model_key
-from mlops_assets.training.tracking import log_to_parent
+from mlops_assets.training.tracking import log_to_parent, run_link
 
 
 def champion_key(problem: str) -> dg.AssetKey:
@@ -54,26 +55,40 @@ def build_champion_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             as_of=context.resources.clock.now(),
         )
         log_to_parent(texts={"verdict.json": verdict.model_dump_json(indent=2)})
-        return dg.MaterializeResult(value=history, metadata=_metadata(verdict, history))
+        settings = context.resources.platform.settings()
+        return dg.MaterializeResult(value=history, metadata=_metadata(verdict, history, settings))
 
     return champion
 
 
-def _metadata(verdict: Verdict, history: pl.DataFrame) -> dict[str, dg.MetadataValue]:
+def _metadata(
+    verdict: Verdict, history: pl.DataFrame, settings: Settings
+) -> dict[str, dg.MetadataValue]:
     newest = history.row(-1, named=True)
-    reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
-    lines = [
-        f"| {t.purpose} | {t.challenger} | {t.against} | {t.loss} | {t.statistic:.2f} "
-        f"| {t.p_value:.2g} | {'' if t.holm_p_value is None else f'{t.holm_p_value:.2g}'} "
-        f"| {t.alpha:.2g} | {'passed' if t.passed else 'failed'} |"
-        for t in verdict.tests
-    ]
-    head = "| test | challenger | against | loss | t | p | Holm | level | |\n" + "|---" * 9 + "|"
+    title = f"{verdict.decision}: {verdict.candidate}, version {newest['version']}"
+    opening, *_, outcome = verdict.reasons
     return {
-        "verdict": dg.MetadataValue.md(f"**{verdict.decision}: {verdict.candidate}**\n\n{reasons}"),
-        "tests": dg.MetadataValue.md("\n".join([head, *lines])),
+        # Short enough for Dagster's page to show it at once; longer texts hide behind a link.
+        "verdict": _markdown(f"**{title}**", opening, outcome),
+        "reasons": _markdown(*(f"- {reason}" for reason in verdict.reasons)),
+        "tests": dg.MetadataValue.md("\n".join(map(_sentence, verdict.tests)) or "none"),
         "figures": dg.MetadataValue.json(verdict.model_dump(mode="json")),
         "champion_version": dg.MetadataValue.text(newest["version"]),
-        "mlflow_run_id": dg.MetadataValue.text(newest["run_id"]),
+        "mlflow_run": dg.MetadataValue.md(run_link(settings, newest["run_id"])),
         "look": dg.MetadataValue.int(verdict.look),
     }
+
+
+def _markdown(*paragraphs: str) -> dg.MetadataValue:
+    return dg.MetadataValue.md("\n\n".join(paragraphs).replace("_", "\\_"))
+
+
+def _sentence(test: GateTest) -> str:
+    asks = "better than" if test.purpose == "better" else "no worse than"
+    holm = "" if test.holm_p_value is None else f", Holm-adjusted {test.holm_p_value:.2g}"
+    loss = test.loss.replace("_", " ")
+    outcome = "passed" if test.passed else "failed"
+    return (
+        f"- `{test.challenger}` {asks} `{test.against}`, {loss}: {outcome} "
+        f"(t {test.statistic:.2f}, p {test.p_value:.2g}{holm}, level {test.alpha:.2g})"
+    )

@@ -22,7 +22,7 @@ def column_schema(schema: TableSchema) -> dg.TableSchema:
     columns = [
         dg.TableColumn(
             name=column.name,
-            type=str(column.dtype),
+            type=_type_name(column.dtype),
             description=f"{column.description} ({column.unit})"
             if column.unit
             else column.description,
@@ -38,14 +38,21 @@ def column_schema(schema: TableSchema) -> dg.TableSchema:
 def frame_schema(frame: pl.DataFrame) -> dg.TableSchema:
     """A frame's columns and types as Dagster shows them."""
     return dg.TableSchema(
-        columns=[dg.TableColumn(name, str(dtype)) for name, dtype in frame.schema.items()]
+        columns=[dg.TableColumn(name, _type_name(dtype)) for name, dtype in frame.schema.items()]
     )
+
+
+def _type_name(dtype: pl.DataType | type[pl.DataType]) -> str:
+    """The type in short, such as `Datetime[us, UTC]`."""
+    if isinstance(dtype, pl.Datetime):
+        return f"Datetime[{dtype.time_unit}, {dtype.time_zone}]"
+    return str(dtype)
 
 
 class TableIOManager(dg.ConfigurableIOManager):
     """Keeps polars frames as Parquet tables below `root`, named by their asset key.
 
-    Every table gets its row count, column schema and address as metadata.
+    Every table gets its row count, column schema and name as metadata.
     """
 
     root: str
@@ -68,7 +75,7 @@ class TableIOManager(dg.ConfigurableIOManager):
             {
                 "dagster/row_count": len(obj),
                 "dagster/column_schema": frame_schema(obj),
-                "path": dg.MetadataValue.path(f"{store.root}/{table}.parquet"),
+                "table": f"{table}.parquet",
             }
         )
 

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from mlops_assets.cli.ports import PortsTaken, answering, base_url, ensure_free, service_ports
-from mlops_assets.settings import Settings
+from mlops_assets.cli.ports import PortsTaken, answering, ensure_free, service_ports
+from mlops_assets.settings import Settings, base_url
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])

@@ -35,7 +35,7 @@ def test_a_frame_is_stored_under_its_asset_key_and_loaded_downstream(tmp_path: P
     assert TableStore(str(tmp_path)).read("p/total")["n"].to_list() == [6]
     [event] = result.asset_materializations_for_node("p__numbers")
     assert event.metadata["dagster/row_count"].value == 3
-    assert event.metadata["path"].value == f"{tmp_path}/p/numbers.parquet"
+    assert event.metadata["table"].value == "p/numbers.parquet"
 
 
 def test_what_is_no_frame_is_refused_by_name(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_the_column_schema_shows_type_unit_and_meaning() -> None:
     columns = {column.name: column for column in column_schema(RAW_CANDLES).columns}
 
     assert list(columns) == list(RAW_CANDLES.names)
-    assert columns["valid_time"].type == "Datetime(time_unit='us', time_zone='UTC')"
+    assert columns["valid_time"].type == "Datetime[us, UTC]"
     assert columns["valid_time"].description == "close of the bar (UTC)"
     assert columns["volume"].constraints.nullable
     assert not columns["series"].constraints.nullable

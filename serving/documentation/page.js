@@ -13,12 +13,15 @@ const el = (tag, attributes = {}, ...children) => {
 };
 
 const anchor = (method, path) => `${method}${path.replace(/[^a-z0-9]+/gi, "-").replace(/-$/, "")}`;
+// A path that may break after each slash, and nowhere else.
+const steps = (path) => path.split(/(?<=.\/)/).flatMap((part) => [part, el("wbr")]);
 const age = (seconds) => {
   const [size, unit] = seconds < 90 ? [1, "s"] : seconds < 5400 ? [60, "min"]
     : seconds < 129600 ? [3600, "h"] : [86400, "days"];
   return `${Math.round(seconds / size)} ${unit}`;
 };
-const amount = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
+const amount = (value) => value.toLocaleString("en",
+  { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const json = async (address) => {
   const answer = await fetch(address);
   return answer.ok ? answer.json() : null;
@@ -71,6 +74,8 @@ function state(health, latest) {
     const forecast = latest && latest.forecasts.find((f) => f.problem === problem.problem);
     cards.append(el("div", { class: "card" },
       el("div", { class: "row" }, el("strong", {}, problem.problem),
+        problem.snapshot && problem.snapshot.synthetic
+          ? el("span", { class: "pill degraded", title: "made by a generator, no market's" }, "synthetic data") : null,
         el("span", { class: `pill ${problem.status}` }, problem.status.replace("_", " "))),
       ...(forecast ? shown(forecast) : []),
       problem.model && el("p", { class: "quiet" },
@@ -78,8 +83,7 @@ function state(health, latest) {
         + `fitted to data up to ${age(problem.model.refit_age_seconds)} ago`),
       problem.snapshot && el("p", { class: "quiet" },
         `data ${age(problem.snapshot.age_seconds)} old`
-        + (problem.snapshot.stale ? ", stale" : "")
-        + (problem.snapshot.synthetic ? ", synthetic" : "")),
+        + (problem.snapshot.stale ? ", stale" : "")),
       ...reasons(problem.reasons)));
   }
 }
@@ -87,7 +91,7 @@ function state(health, latest) {
 function shown(forecast) {
   const share = (forecast.point - forecast.lower) / (forecast.upper - forecast.lower || 1);
   const mark = el("i");
-  mark.style.left = `calc(${8 + 84 * Math.min(1, Math.max(0, share))}% - 1.5px)`;
+  mark.style.left = `calc(${100 * Math.min(1, Math.max(0, share))}% - 1.5px)`;
   return [
     el("div", { class: "big" }, amount(forecast.point), " ", el("small", {}, forecast.unit)),
     el("div", { class: "band" }, el("span"), mark),
@@ -95,7 +99,7 @@ function shown(forecast) {
       el("span", {}, `${Math.round(forecast.nominal_coverage * 100)} % band`),
       el("span", {}, amount(forecast.upper))),
     el("p", { class: "quiet" },
-      `${forecast.series}, valid at ${forecast.valid_time.replace("T", " ").replace("Z", " UTC")}`),
+      `${forecast.series}, valid at ${forecast.valid_time.replace("T", " ").replace(/(:00)?Z$/, " UTC")}`),
   ];
 }
 
@@ -276,7 +280,7 @@ function render() {
   for (const [tag, operations] of groups) {
     index.append(el("h2", {}, tag), ...operations.map(([method, path]) =>
       el("a", { href: `#${anchor(method, path)}` },
-        el("span", { class: `method ${method}` }, method.toUpperCase()), path)));
+        el("span", { class: `method ${method}` }, method.toUpperCase()), el("span", {}, ...steps(path)))));
     all.append(el("section", { class: "group" }, el("h2", {}, tag),
       ...operations.map((operation) => endpoint(...operation))));
   }

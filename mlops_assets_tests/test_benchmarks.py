@@ -1,0 +1,71 @@
+"""The benchmark scripts run; what they measure is not judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_assets_tests.architecture.source_code import ROOT
+
+SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+def run(script: str, *options: str) -> str:
+    """Standard output of a script that must succeed."""
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{script}", "--quick", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def figures(script: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(script, "--json"))
+    assert found["benchmark"] == script.removesuffix(".py")
+    return found
+
+
+def test_the_graph_and_plain_python_do_the_same_work_and_their_ratio_is_printed() -> None:
+    found = figures("graph_overhead.py")
+    seconds = found["seconds"]
+    assert found["ratio"] == pytest.approx(seconds["disk"] / seconds["plain"], abs=0.01)
+    assert found["ratio_ephemeral"] == pytest.approx(
+        seconds["ephemeral"] / seconds["plain"], abs=0.01
+    )
+    assert set(found["steps"]["plain"]) == set(found["steps"]["disk"])
+    assert found["parts"]["disk"]["event_log"] > 0
+
+
+def test_a_weekly_run_computes_one_new_fold_of_each_recipe_whatever_the_history() -> None:
+    found = figures("weekly_run.py")
+    weeks = found["spans"]["whole"]
+    recipes = len(found["candidates"])
+    assert [row["folds_computed"] for row in weeks.values()] == [recipes, recipes]
+    # The calibration fold and every earlier week.
+    assert {week: row["folds_reused"] for week, row in weeks.items()} == {
+        week: recipes * int(week) for week in weeks
+    }
+    shortest, longest = weeks.values()
+    assert shortest["ratio"] == 1.0
+    assert longest["ratio"] == pytest.approx(longest["seconds"] / shortest["seconds"], abs=0.01)
+
+
+def test_a_model_call_is_measured_on_both_sides_and_the_ratio_is_printed_in_words() -> None:
+    text = run("model_call.py")
+    assert "ratio: the Python twin takes" in text
+    assert "FittedRecipe.predict on one polars row" in text
+
+
+def test_the_readme_describes_every_script_and_names_no_figure_as_measured() -> None:
+    readme = Path(ROOT, "benchmarks", "README.md").read_text(encoding="utf-8")
+    assert SCRIPTS
+    assert [script for script in SCRIPTS if f"## {script}" not in readme] == []
