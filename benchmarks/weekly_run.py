@@ -34,16 +34,14 @@ from measurement.run_log import materialised_number, step_seconds
 
 from mlops_assets.cli import run as command
 from mlops_assets.evaluation.assets import backtest_key
-from mlops_assets.evaluation.folds import evaluation_start
 from mlops_assets.ingestion.pull import read_raw
-from mlops_assets.problem import load_problem
 from mlops_assets.storage.tables import TableStore
 
 WEEK: Final = timedelta(days=7)
 FIRST_FOLD: Final = datetime(2023, 2, 2, tzinfo=UTC)
 """First evaluated refit of the sample store; on the grid of `bitcoin_close`."""
-WARM_UP: Final = timedelta(days=456)
-"""Raw history before it: calibration (60 d), a full year for the trees, 720 bars of features."""
+WARM_UP: Final = timedelta(days=460)
+"""Raw history before it: calibration (9 weeks), a full year for the trees, 720 bars of features."""
 QUICK_WARM_UP: Final = timedelta(days=21)
 FILES: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
 FILES_END: Final = datetime(2025, 6, 19, tzinfo=UTC)
@@ -121,8 +119,6 @@ def live_through(plan: Plan, home: Path, week: int, span: Span) -> WeeklyRun:
     copy = home.parent / f"run-{time.monotonic_ns()}"
     _copy(home, copy)
     try:
-        if span == "newest":
-            _forget_calibration(plan, copy, week)
         return run_once(plan, copy, week, span)
     finally:
         shutil.rmtree(copy)
@@ -187,19 +183,6 @@ def _plan(given: argparse.Namespace, folder: Path) -> Plan:
 def _copy(home: Path, target: Path) -> None:
     """Copy a home; its copies go on to use the artifacts where they are."""
     shutil.copytree(home, target, ignore=shutil.ignore_patterns("mlflow-artifacts"))
-
-
-def _forget_calibration(plan: Plan, home: Path, week: int) -> None:
-    """Delete the calibration fold of the newest span where the preparation left just that one.
-
-    A store that lives on the newest span has a new calibration fold each week, since the span
-    moves; only where the newest span starts at the first fold has the preparation computed it.
-    """
-    problem = load_problem(plan.problem)
-    end = evaluation_start(problem.evaluation, plan.as_of(week))
-    span = f"{end - problem.band.calibration:%Y%m%dT%H%M}-{end:%Y%m%dT%H%M}"
-    for path in home.rglob(f"backtest_folds/*/{span}-*.parquet"):
-        path.unlink()
 
 
 def _figures(runs: dict[int, list[WeeklyRun]]) -> dict[str, dict[str, object]]:

@@ -211,7 +211,7 @@ class Band(_Part):
     coverage: float = Field(default=0.9, gt=0, lt=1)
     window: int = Field(gt=0, description="number of verified periods behind the quantile")
     calibration: Duration = Field(
-        description="out-of-sample stretch before the first fold that starts the quantile"
+        description="out-of-sample folds before the first evaluated one start the quantile"
     )
 
 

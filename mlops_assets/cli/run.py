@@ -176,7 +176,8 @@ def _listener(progress: Callable[[str], None], *, steps: int) -> Callable[..., N
     def hear(entry: dg.EventLogEntry, _cursor: str | None = None) -> None:
         event = entry.dagster_event
         if event is None:
-            if int(entry.level) >= logging.INFO and entry.step_key:
+            # Errors are told once, at the end, with their cause.
+            if logging.INFO <= int(entry.level) < logging.ERROR and entry.step_key:
                 progress(f"        {entry.user_message}")
         elif event.is_step_start and event.step_key:
             started[event.step_key] = entry.timestamp

@@ -95,7 +95,7 @@ def add_bands(
     """The backtest table: forecasts in target units with their bands and what came true.
 
     Args:
-        forecasts: as `run_backtest` gives them, the calibration fold included.
+        forecasts: as `run_backtest` gives them, the folds before the span included.
         rows: design rows with targets.
         problem: band and candidates.
         evaluate_from: periods that start earlier are left out, after they served the quantile.

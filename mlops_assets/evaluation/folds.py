@@ -7,6 +7,7 @@ for, so that a fold computed once serves every later run.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +31,7 @@ class Fold:
         refit_at: training cutoff and first origin.
         end: end of its origins.
         complete: whether every origin of it has come.
-        evaluated: False for the calibration fold, which only starts the band's quantile.
+        evaluated: False for the folds before the span, which only start the band's quantile.
     """
 
     refit_at: datetime
@@ -49,7 +50,9 @@ def evaluation_start(spec: Evaluation, as_of: datetime) -> datetime:
 def plan_folds(
     problem: ForecastProblem, *, as_of: datetime, evaluate_from: datetime | None = None
 ) -> list[Fold]:
-    """The calibration fold, then every fold that has origins in [evaluate_from, as_of).
+    """The folds that start the band's quantile, then those with origins in [evaluate_from, as_of).
+
+    Both lie on the same grid, so a span that moves on finds all but its newest fold computed.
 
     Args:
         problem: refit rhythm, anchor, number of folds, calibration stretch.
@@ -67,11 +70,12 @@ def plan_folds(
             "the start must be earlier; move --evaluate-from back or --as-of forward"
         )
     first = floor_to_grid(start, anchor=spec.anchor, every=spec.refit_every)
-    folds = [Fold(first - problem.band.calibration, first, complete=True, evaluated=False)]
-    refit_at = first
+    lead_in = math.ceil(problem.band.calibration / spec.refit_every)
+    folds, refit_at = [], first - lead_in * spec.refit_every
     while refit_at < as_of:
         end = refit_at + spec.refit_every
-        folds.append(Fold(refit_at, min(end, as_of), complete=end <= as_of))
+        evaluated = refit_at >= first
+        folds.append(Fold(refit_at, min(end, as_of), complete=end <= as_of, evaluated=evaluated))
         refit_at = end
     return folds
 

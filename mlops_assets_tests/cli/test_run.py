@@ -80,7 +80,7 @@ def test_an_instant_without_zone_is_refused_before_anything_runs(fresh: World) -
 def test_a_failed_asset_is_named_with_the_cause_and_not_with_dagsters_wrapper(
     fresh: World,
 ) -> None:
-    # Fifteen days: the calibration fold would begin before the first bar.
+    # Fifteen days: the folds before the span would begin before the first bar.
     fresh.deliver(planted.market(15))
 
     with pytest.raises(RunFailed) as failure:

@@ -81,7 +81,7 @@ _ATTRIBUTES: Final[dict[str, Any]] = {
             },
         },
     },
-    "band": {"coverage": 0.9, "window": 200, "calibration": "7d"},
+    "band": {"coverage": 0.9, "window": 200, "calibration": "5d"},
     "evaluation": {"refit_every": "5d", "anchor": START, "folds": 2, "credible_rmse_ratio": 0.5},
     "promotion": {"looks_per_year": 52},
     "retrain_cron": "0 6 * * 4",

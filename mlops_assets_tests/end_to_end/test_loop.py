@@ -196,7 +196,7 @@ def test_a_second_run_refreshes_and_computes_no_fold_again(world: World) -> None
         )
     )
     told = event.asset_materialization.metadata
-    # The two folds and the calibration fold of three recipes.
+    # The two folds, and the one before them that starts the quantile, of three recipes.
     assert (told["folds_computed"].value, told["folds_reused"].value) == (0, 9)
     after = world.table("forecasts")
     assert after.join(before, on=before.columns, how="semi", nulls_equal=True).height == len(before)

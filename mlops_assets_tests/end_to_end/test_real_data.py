@@ -66,7 +66,7 @@ def test_the_last_value_has_the_error_that_an_independent_calculation_gives(
     )
     table = add_bands(forecasts, rows, problem, evaluate_from=EVALUATE_FROM)
 
-    assert count.computed == 73  # the calibration fold and 72 weeks
+    assert count.computed == 81  # 72 weeks and the nine before them that start the quantile
     board = leaderboard(table, problem).row(0, named=True)
     assert board["n"] == 12_096
     assert (table["origin"].min(), table["valid_time"].max()) == (EVALUATE_FROM, AS_OF)

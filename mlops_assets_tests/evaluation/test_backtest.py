@@ -122,7 +122,7 @@ def test_a_second_run_computes_nothing_and_gives_the_same(
 
     again, repeated = ledger.run(rows, folds)
 
-    assert (count.computed, count.reused) == (6, 0)  # calibration and two folds, two recipes
+    assert (count.computed, count.reused) == (6, 0)  # three folds, two recipes
     assert (repeated.computed, repeated.reused) == (0, 6)
     assert again.equals(first)
     assert len(told) == 3
@@ -168,7 +168,7 @@ def test_a_corrected_past_bar_recomputes_the_folds_that_could_see_it_and_no_othe
 
     after, count = ledger.run(planted.designed(PROBLEM, seen), folds)
 
-    # Known in the last fold: the calibration fold and the first one could not see it.
+    # Known in the last fold: the two before it could not see it.
     assert (count.computed, count.reused) == (2, 4)
     changed = after.join(before, on=after.columns, how="anti")
     assert not changed.is_empty()
@@ -245,7 +245,7 @@ def test_a_period_is_evaluated_when_it_starts_at_the_given_instant_or_later(
     assert len(table) == 2 * (240 - 30)
 
 
-def test_the_calibration_fold_serves_the_quantile_and_is_not_evaluated(
+def test_the_fold_before_the_span_serves_the_quantile_and_is_not_evaluated(
     forecasts: pl.DataFrame, rows: pl.DataFrame, folds: list[Fold]
 ) -> None:
     table = banded(forecasts, rows, evaluate_from=folds[0].refit_at)
@@ -257,7 +257,7 @@ def test_the_calibration_fold_serves_the_quantile_and_is_not_evaluated(
     ).join(rows, on=["series", "origin", "step"])
     realised = errors.filter(pl.col("target_known_at") <= first["origin"])
     scaled = np.abs(realised["log_return"] - realised["location"]) / realised["scale"]
-    assert len(scaled) == 168
+    assert len(scaled) == 120
     assert first["band_quantile"] == pytest.approx(np.quantile(scaled, 0.9 * (1 + 1 / 200)))
 
 

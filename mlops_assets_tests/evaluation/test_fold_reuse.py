@@ -7,7 +7,7 @@ import polars as pl
 from mlops_assets.evaluation.folds import fold_digests, plan_folds
 from mlops_assets_tests.evaluation.frames import small_problem
 
-# Anchor 2024-02-01, refits every 7 days, a calibration stretch of 10 days.
+# Anchor 2024-02-01, refits every 7 days, 10 days of calibration: two folds.
 PROBLEM = small_problem(evaluation={"folds": 2})
 START = datetime(2024, 1, 15, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -15,7 +15,7 @@ from mlops_assets.evaluation.folds import (
 from mlops_assets_tests.end_to_end import planted
 from mlops_assets_tests.evaluation.frames import small_problem
 
-# Anchor 2024-02-01, refits every 7 days, a calibration stretch of 10 days.
+# Anchor 2024-02-01, refits every 7 days, 10 days of calibration: two folds.
 PROBLEM = small_problem(evaluation={"folds": 2})
 WEEK = timedelta(days=7)
 
@@ -28,15 +28,16 @@ def spans(folds: list[Fold]) -> list[tuple[datetime, datetime]]:
     return [(fold.refit_at, fold.end) for fold in folds]
 
 
-def test_folds_lie_on_the_anchors_grid_after_one_calibration_fold() -> None:
+def test_folds_lie_on_the_anchors_grid_after_those_that_start_the_quantile() -> None:
     folds = plan_folds(PROBLEM, as_of=day(22), evaluate_from=day(8))
 
     assert spans(folds) == [
-        (datetime(2024, 1, 29, tzinfo=UTC), day(8)),
+        (datetime(2024, 1, 25, tzinfo=UTC), day(1)),
+        (day(1), day(8)),
         (day(8), day(15)),
         (day(15), day(22)),
     ]
-    assert [fold.evaluated for fold in folds] == [False, True, True]
+    assert [fold.evaluated for fold in folds] == [False, False, True, True]
     assert all(fold.complete for fold in folds)
 
 
@@ -52,24 +53,24 @@ def test_without_a_start_the_newest_whole_folds_are_planned() -> None:
 def test_a_start_off_the_grid_begins_with_the_refit_before_it() -> None:
     folds = plan_folds(PROBLEM, as_of=day(22), evaluate_from=day(11))
 
-    assert spans(folds)[1:] == [(day(8), day(15)), (day(15), day(22))]
+    assert spans(folds)[2:] == [(day(8), day(15)), (day(15), day(22))]
 
 
 def test_the_grid_does_not_move_with_the_span() -> None:
     early = plan_folds(PROBLEM, as_of=day(22), evaluate_from=day(1))
     late = plan_folds(PROBLEM, as_of=day(24), evaluate_from=day(16))
 
-    assert late[1] in early
+    assert [fold for fold in late if fold.evaluated and fold.complete] == [early[-1]]
     # The anchor is an instant of the grid, not its beginning.
     before = plan_folds(PROBLEM, as_of=day(22), evaluate_from=datetime(2024, 1, 20, tzinfo=UTC))
-    assert before[1].refit_at == day(1) - 2 * WEEK
+    assert before[2].refit_at == day(1) - 2 * WEEK
 
 
 def test_the_newest_fold_is_partial_until_all_its_origins_have_come() -> None:
     folds = plan_folds(PROBLEM, as_of=day(24), evaluate_from=day(15))
 
     assert (folds[-1].refit_at, folds[-1].end) == (day(22), day(24))
-    assert [fold.complete for fold in folds] == [True, True, False]
+    assert [fold.complete for fold in folds] == [True, True, True, False]
 
 
 def test_a_fold_whose_refit_is_now_has_no_origin_yet() -> None:

@@ -24,7 +24,7 @@ from mlops_assets_tests.end_to_end.planted import AS_OF, DAY, HOUR
 from serving.contract.model_card import ModelCard
 
 # The band's window is shorter than a fold, so that the stored rows of one fold fill it.
-PROBLEM = planted.problem(band={"coverage": 0.9, "window": 100, "calibration": "7d"})
+PROBLEM = planted.problem(band={"coverage": 0.9, "window": 100, "calibration": "5d"})
 VALUES = ("point", "lower", "upper")
 
 
