@@ -66,7 +66,7 @@ def leaderboard_table(summary: RunSummary) -> Table:
             f"{row.mae:,.2f}",
             f"{row.rmse:,.2f}",
             _number(row.skill, "+.2%"),
-            _number(row.p_value, ".4f"),
+            _p_value(row.p_value),
             _number(row.coverage, ".1%"),
             _number(row.winkler, ",.1f"),
             style="bold" if leads else "",
@@ -75,14 +75,29 @@ def leaderboard_table(summary: RunSummary) -> Table:
 
 
 def _legend(summary: RunSummary) -> str:
-    """What the columns mean, in three lines."""
+    """What the columns mean, and how the champion's band fared."""
     unit = f" in {summary.forecast.unit}" if summary.forecast else ""
     forecasts = max((row.n for row in summary.leaderboard), default=0)
     return (
         f"* champion. Each candidate on the same {forecasts:,} forecasts; errors{unit}.\n"
         "skill, p: against the strongest baseline, by the gate's loss.\n"
         "coverage: outcomes inside the band; Winkler: the band's score, basis points."
+        f"{_band_of_champion(summary)}"
     )
+
+
+def _band_of_champion(summary: RunSummary) -> str:
+    for row in summary.leaderboard:
+        if row.candidate == summary.champion.candidate and row.worst_week_coverage is not None:
+            return (
+                f"\nchampion's band: coverage {_number(row.coverage, '.1%')}, "
+                f"worst week {row.worst_week_coverage:.1%}."
+            )
+    return ""
+
+
+def _p_value(value: float | None) -> str:
+    return "<0.0001" if value is not None and value < 1e-4 else _number(value, ".4f")
 
 
 def verdict_panel(summary: RunSummary) -> Panel:

@@ -27,6 +27,9 @@ class LeaderboardRow(_Part):
     skill: float | None = Field(description="1 - loss / loss of the strongest baseline")
     p_value: float | None = Field(description="of the gate's test; None for what is not tested")
     coverage: float | None = Field(description="share of outcomes inside the band, 0 to 1")
+    worst_week_coverage: float | None = Field(
+        default=None, description="coverage in the fold where it was lowest"
+    )
     winkler: float | None = Field(description="mean Winkler score of the band, basis points")
 
 

@@ -60,8 +60,9 @@ def summary() -> RunSummary:
                 rmse=428.02,
                 n=12096,
                 skill=0.0036,
-                p_value=0.0004,
+                p_value=3e-13,
                 coverage=0.901,
+                worst_week_coverage=0.839,
                 winkler=226.7,
             ),
             LeaderboardRow(

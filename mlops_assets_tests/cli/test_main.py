@@ -55,6 +55,15 @@ def test_run_prints_leaderboard_verdict_and_forecast(
     assert "materialising raw_btc" in shown.stderr
 
 
+def test_run_prints_how_the_champions_band_fared_and_no_p_value_of_zero(
+    fake_run: FakeRun, prepared: list[Settings]
+) -> None:
+    shown = runner.invoke(app, ["run", "bitcoin_close"])
+    assert "champion's band: coverage 90.1%, worst week 83.9%." in shown.stdout
+    assert "<0.0001" in shown.stdout
+    assert len(prepared) == 1
+
+
 def test_run_json_puts_json_and_nothing_else_on_standard_output(
     fake_run: FakeRun, prepared: list[Settings]
 ) -> None:
@@ -80,6 +89,7 @@ def test_run_json_puts_json_and_nothing_else_on_standard_output(
         "skill": None,
         "p_value": None,
         "coverage": None,
+        "worst_week_coverage": None,
         "winkler": None,
     }
     assert document["verdict"]["decision"] == "promote"
