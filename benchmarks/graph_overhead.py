@@ -111,14 +111,14 @@ def main() -> None:
 
 
 def trivial_problem(folder: Path, *, few_sources: bool) -> ForecastProblem:
-    """`bitcoin_close` on 14 days with two features, baselines only and two folds of 60 hours."""
+    """`bitcoin_close` on 14 days with two features, baselines only and two folds of 55 hours."""
     document = bitcoin_close()
     start_at(document, START)
     make_trivial(
         document,
         anchor=AS_OF,
         calibration=timedelta(hours=110),
-        refit_every=timedelta(hours=60),
+        refit_every=timedelta(hours=55),
         folds=2,
     )
     if few_sources:
