@@ -31,6 +31,7 @@ from mlops_assets.definitions import default_clock, shared_resources
 from mlops_assets.evaluation.assets import backtest_key
 from mlops_assets.forecasting.assets import published_key
 from mlops_assets.ingestion.assets import raw_partitions
+from mlops_assets.ingestion.due import due_from
 from mlops_assets.orchestration.clock import Clock, parse_instant
 from mlops_assets.problem import ForecastProblem, load_problem
 from mlops_assets.settings import Settings
@@ -84,7 +85,7 @@ def run_problem(
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags=_partition_range(problem, clock),
+            tags=_partition_range(problem, clock, settings),
             run_config=_run_config(problem, evaluate_from),
             raise_on_error=False,
         )
@@ -199,10 +200,13 @@ def _run_config(problem: ForecastProblem, evaluate_from: str | None) -> dict[str
     return config
 
 
-def _partition_range(problem: ForecastProblem, clock: Clock) -> dict[str, str]:
-    """Every month from the sources' start to the clock's: raw tables are brought up to date."""
-    keys = raw_partitions(problem).get_partition_keys(current_time=clock.now())
+def _partition_range(problem: ForecastProblem, clock: Clock, settings: Settings) -> dict[str, str]:
+    """The months that this run fetches, up to the clock's own."""
+    now = clock.now()
+    keys = raw_partitions(problem).get_partition_keys(current_time=now)
+    due = due_from(TableStore(settings.storage), problem, settings.data, until=now)
+    first = keys[0] if due is None else min(max(keys[0], f"{due:%Y-%m}-01"), keys[-1])
     return {
-        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_start": first,
         "dagster/asset_partition_range_end": keys[-1],
     }

@@ -73,6 +73,28 @@ def read_quarantine(store: TableStore, problem: str, source: str) -> pl.DataFram
     return store.read(table) if store.exists(table) else QUARANTINE.empty()
 
 
+def resume_at(
+    store: TableStore,
+    problem: str,
+    name: str,
+    source: Source,
+    *,
+    start: datetime,
+    end: datetime,
+) -> datetime:
+    """Open of the oldest bar in `[start, end)` that must be fetched again.
+
+    It is where the fetched spans end, less the overlap for corrections, or the oldest bar that was
+    set aside: only a new fetch of it can clear its fault.
+    """
+    coverage = arrivals.read_coverage(store, problem, name, raw=raw_table(problem, name))
+    fetched = arrivals.resume_at(coverage, start=start, end=end, source=source)
+    aside = read_quarantine(store, problem, name).filter(~pl.col("kept"))["valid_time"].min()
+    if isinstance(aside, datetime):
+        return max(start, min(fetched, aside - source.bar))
+    return fetched
+
+
 def pull(
     store: TableStore,
     problem: str,
@@ -104,7 +126,14 @@ def pull(
     rows = fetch(name, source, start=since, end=until, fetched_at=fetched_at, settings=settings)
     parts = split(rows, source)
     _set_aside(store, problem, name, source, parts.quarantined, start=start, end=until)
-    return _append(store, raw_table(problem, name), parts, _as_fetched)
+    coverage = arrivals.read_coverage(store, problem, name, raw=raw_table(problem, name))
+    report = _append(store, raw_table(problem, name), parts, _as_fetched)
+    if settings.data == "sample":
+        span = arrivals.add_span(
+            coverage, start=since, end=until, fetched_at=fetched_at, source=source
+        )
+        store.write(arrivals.coverage_table(problem, name), span)
+    return report
 
 
 def _pull_live(
@@ -122,7 +151,7 @@ def _pull_live(
 
     table = raw_table(problem, name)
     coverage = arrivals.read_coverage(store, problem, name, raw=table)
-    since = arrivals.resume_at(coverage, start=start, end=min(end, fetched_at), source=source)
+    since = resume_at(store, problem, name, source, start=start, end=min(end, fetched_at))
     delivery = live.deliver(name, source, start=since, end=end, fetched_at=fetched_at)
     parts = split(delivery.rows, source)
     _set_aside(store, problem, name, source, parts.quarantined, start=since, end=end)

@@ -54,6 +54,7 @@ def build_champion_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             history=history,
             as_of=context.resources.clock.now(),
         )
+        store.write(table, history)  # at once: the alias has moved, whatever fails from here on
         log_to_parent(texts={"verdict.json": verdict.model_dump_json(indent=2)})
         settings = context.resources.platform.settings()
         return dg.MaterializeResult(value=history, metadata=_metadata(verdict, history, settings))

@@ -17,6 +17,7 @@ from mlops_assets.features.bars import Bars, FloatArray
 from mlops_assets.features.builders import BUILDERS, close_location
 from mlops_assets.forecasting import live
 from mlops_assets.orchestration.clock import real_now
+from mlops_assets.promotion import assets as promotion
 from mlops_assets.training.tracking import client
 from mlops_assets_tests.end_to_end import planted
 from mlops_assets_tests.end_to_end.planted import AS_OF, HOUR, NAME, START
@@ -197,3 +198,20 @@ def test_a_live_forecast_stamped_one_step_early_is_not_published(world: World) -
     world.run()  # the code is repaired: what was stopped is set aside and said anew
 
     assert served(world)[0] != pointer
+
+
+def test_a_verdict_is_kept_when_its_asset_fails_after_the_alias_has_moved(world: World) -> None:
+    before = world.table("champion")
+
+    def failing_afterwards(patch: pytest.MonkeyPatch) -> None:
+        def refuse(**_what: object) -> str:
+            raise OSError("planted: no space for artifacts")
+
+        patch.setattr(promotion, "log_to_parent", refuse)
+
+    outcome = stopped(world, failing_afterwards)
+
+    assert "planted: no space for artifacts" in outcome.message
+    after, (_, aliases) = world.table("champion"), served(world)
+    assert len(after) == len(before) + 1
+    assert after["version"][-1] == aliases["champion"] != before["version"][-1]
