@@ -110,8 +110,8 @@ def pull(
 
     A window that reaches past `fetched_at` is open at its end, so that a bar stamped in the far
     future is set aside too, and not lost between the months. Bars before the source's own start
-    are left out. A live source is asked only for what follows its last fetch, and a few bars
-    before, for corrections.
+    are left out. A live source is asked only for what follows its last fetch, a few bars before,
+    for corrections, and what was set aside.
 
     Raises:
         SourceError: the source cannot be read as its entry says.
@@ -126,13 +126,14 @@ def pull(
     rows = fetch(name, source, start=since, end=until, fetched_at=fetched_at, settings=settings)
     parts = split(rows, source)
     _set_aside(store, problem, name, source, parts.quarantined, start=start, end=until)
+    # Before the rows: with a raw table that is gone, earlier spans do not count.
     coverage = arrivals.read_coverage(store, problem, name, raw=raw_table(problem, name))
     report = _append(store, raw_table(problem, name), parts, _as_fetched)
-    if settings.data == "sample":
-        span = arrivals.add_span(
+    if settings.data == "sample":  # a file may correct any month, so it is always read in whole
+        spans = arrivals.add_span(
             coverage, start=since, end=until, fetched_at=fetched_at, source=source
         )
-        store.write(arrivals.coverage_table(problem, name), span)
+        store.write(arrivals.coverage_table(problem, name), spans)
     return report
 
 
