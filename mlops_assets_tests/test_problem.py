@@ -110,7 +110,7 @@ def test_durations_may_be_fractions_and_pass_through_when_they_are_durations_alr
 CONTRADICTIONS: dict[str, tuple[Change, str]] = {
     "frequency and bar": (
         lambda a: a.update(frequency="2h"),
-        "(the whole file): frequency 2:00:00 differs from the bar 1:00:00 of source 'btc'; "
+        "(the whole file): frequency 2:00:00 differs from the period 1:00:00 of source 'btc'; "
         "make them equal",
     ),
     "unknown target": (

@@ -57,14 +57,14 @@ def resume_at(
     for begins, ends in coverage.sort("start").select("start", "end").iter_rows():
         if begins <= reached < ends:
             reached = ends
-    return max(start, min(reached, end) - OVERLAP_BARS * source.bar)
+    return max(start, min(reached, end) - OVERLAP_BARS * source.period)
 
 
 def add_span(
     coverage: pl.DataFrame, *, start: datetime, end: datetime, fetched_at: datetime, source: Source
 ) -> pl.DataFrame:
     """The spans with a fetch of `[start, end)` added; spans that touch become one."""
-    closed = min(end, fetched_at - source.bar)
+    closed = min(end, fetched_at - source.period)
     added = pl.DataFrame([[start], [max(start, closed)], [fetched_at]], schema=COVERAGE)
     spans = pl.concat([coverage, added]).sort("start", "end")
     # A span begins anew where it starts later than everything before it ends.
@@ -114,11 +114,11 @@ def _first_seen(coverage: pl.DataFrame, source: Source, fetched_at: datetime) ->
     previous = coverage["fetched_at"].max()
     if not isinstance(previous, datetime):
         return pl.lit(value=False)
-    opens = pl.col("valid_time") - source.bar
+    opens = pl.col("valid_time") - source.period
     late = pl.any_horizontal(
         (opens >= begins) & (opens < ends)
         for begins, ends in coverage.select("start", "end").iter_rows()
     )
     published = pl.col("valid_time") + source.publication_delay
-    punctual = published >= fetched_at - PUNCTUAL_BARS * source.bar
+    punctual = published >= fetched_at - PUNCTUAL_BARS * source.period
     return late | ((pl.col("valid_time") > previous) & punctual)

@@ -76,18 +76,18 @@ def deliver(
         query["endTime"] = _milliseconds(end) - 1
     pages: list[pl.DataFrame] = []
     notes: list[str] = []
-    cursor, newest = start, min(end, fetched_at - CLOCK_SKEW) - source.bar
+    cursor, newest = start, min(end, fetched_at - CLOCK_SKEW) - source.period
     while cursor <= newest:
         page = _page(client, query | {"startTime": _milliseconds(cursor)}, name=name)
         if page.is_empty():
             break
         if pages and len(pages[-1]) < PAGE:
             notes.append(_truncated(name, pages[-1], found=len(page)))
-        cursor = _after(page, cursor, name=name, bar=source.bar)
+        cursor = _after(page, cursor, name=name, bar=source.period)
         pages.append(page)
     if not pages:
         return Delivery(_ROWS.clear())
-    return Delivery(_finished(pl.concat(pages), source.bar, fetched_at), tuple(notes))
+    return Delivery(_finished(pl.concat(pages), source.period, fetched_at), tuple(notes))
 
 
 _ROWS: Final = pl.DataFrame(
@@ -146,10 +146,10 @@ def _finished(bars: pl.DataFrame, bar: timedelta, fetched_at: datetime) -> pl.Da
 
 
 def _interval(name: str, source: Source) -> str:
-    interval = _INTERVALS.get(source.bar)
+    interval = _INTERVALS.get(source.period)
     if interval is None:
         raise SourceError(
-            f"{name}: the exchange has no bars of {source.bar}; it has "
+            f"{name}: the exchange has no bars of {source.period}; it has "
             f"{', '.join(_INTERVALS.values())}; change `bar` in the problem's YAML"
         )
     return interval

@@ -42,7 +42,7 @@ def fetch(
     versions: list[pl.DataFrame] = []
     for file in _files_of(name, source):
         delivered = read_file(folder, file, source=source)
-        delivered = delivered.filter(opens_within(start, end, bar=source.bar))
+        delivered = delivered.filter(opens_within(start, end, bar=source.period))
         versions.append(_versions(delivered, versions, file=file, source=source))
     rows = pl.concat(versions).with_columns(
         series=pl.lit(name), fetched_at=pl.lit(fetched_at).cast(UTC_MICROSECONDS)
@@ -83,7 +83,7 @@ def read_file(folder: Path, file: FileSource, *, source: Source) -> pl.DataFrame
     _require_columns(delivered, [file.time_column, *wanted.values()], file)
     times = _read_times(delivered[file.time_column], file)
     if source.timestamp == "open":
-        times = times + source.bar
+        times = times + source.period
     values = [_read_numbers(delivered[theirs], file).alias(ours) for ours, theirs in wanted.items()]
     rows = pl.DataFrame([times.alias(_TIME), *values])
     if not source.has_volume:

@@ -73,7 +73,7 @@ def deliver(
     )
     if not source.has_volume:
         rows = rows.with_columns(volume=pl.lit(None, dtype=pl.Float64))
-    wanted = rows.filter(opens_within(start, end, bar=source.bar))
+    wanted = rows.filter(opens_within(start, end, bar=source.period))
     return Delivery(FETCHED.conform(wanted), found.notes)
 
 

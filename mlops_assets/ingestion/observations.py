@@ -132,7 +132,7 @@ def _unreadable(name: str) -> ObservationFinding:
 
 def _visible(raw: pl.DataFrame, source: Source, as_of: datetime) -> pl.DataFrame:
     """Rows known by `as_of` whose bar opens at the source's start or later."""
-    opens = pl.col("valid_time") - source.bar
+    opens = pl.col("valid_time") - source.period
     return raw.filter((pl.col("known_at") <= as_of) & (opens >= source.start))
 
 

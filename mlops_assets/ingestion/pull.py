@@ -91,7 +91,7 @@ def resume_at(
     fetched = arrivals.resume_at(coverage, start=start, end=end, source=source)
     aside = read_quarantine(store, problem, name).filter(~pl.col("kept"))["valid_time"].min()
     if isinstance(aside, datetime):
-        return max(start, min(fetched, aside - source.bar))
+        return max(start, min(fetched, aside - source.period))
     return fetched
 
 
@@ -181,7 +181,7 @@ def _set_aside(
 ) -> None:
     """Replace the quarantine of the bars that open in `[start, end)`."""
     earlier = read_quarantine(store, problem, name)
-    outside = earlier.filter(~opens_within(start, end, bar=source.bar))
+    outside = earlier.filter(~opens_within(start, end, bar=source.period))
     store.write(quarantine_table(problem, name), pl.concat([outside, quarantined]))
 
 

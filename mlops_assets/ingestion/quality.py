@@ -122,7 +122,7 @@ def split(fetched: pl.DataFrame, source: Source) -> Split:
     """
     bar, values = ["series", "valid_time", "known_at"], pl.struct(VALUES)
     judged = fetched.with_columns(
-        month_of_open(source.bar),
+        month_of_open(source.period),
         reason=pl.coalesce(
             _first_row_fault(source),
             _reason(values.n_unique().over(bar) > 1, Rule.NO_CONFLICTING_DUPLICATES),
@@ -203,7 +203,7 @@ def missing_bars(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
         return present.clear()
     first, last = present["valid_time"].min(), present["valid_time"].max()
     expected = pl.select(
-        valid_time=pl.datetime_range(pl.lit(first), pl.lit(last), interval=source.bar)
+        valid_time=pl.datetime_range(pl.lit(first), pl.lit(last), interval=source.period)
     )
     return expected.join(present, on="valid_time", how="anti", maintain_order="left")
 
@@ -234,7 +234,7 @@ def _row_faults(source: Source) -> Mapping[Rule, pl.Expr]:
         | ~volume.is_finite(),
     }
     if source.role == "target":
-        offset = pl.col("valid_time").dt.epoch("us") % (source.bar // timedelta(microseconds=1))
+        offset = pl.col("valid_time").dt.epoch("us") % (source.period // timedelta(microseconds=1))
         faults[Rule.ON_BAR_GRID] = offset != 0
     return faults
 
@@ -272,7 +272,7 @@ def _row_details(source: Source) -> dict[Rule, _Detail]:
             f"set aside; {_CORRECT}, or widen `plausible`",
         ),
         Rule.ON_BAR_GRID: _Detail(
-            f"closing off the grid of {source.bar} bars",
+            f"closing off the grid of {source.period} bars",
             _PRICES_SHOWN,
             "set aside; check `timestamp` and `bar` of the source",
         ),

@@ -58,9 +58,9 @@ def judge(
 
 def _bars_due(newest: datetime, *, source: Source, now: datetime) -> int:
     """Bars after the one that closes at `newest` which are published by `now`."""
-    newest_open = now - source.publication_delay - source.bar
+    newest_open = now - source.publication_delay - source.period
     if newest_open < newest:
         return 0
     # Half-open at the end, and a bar that opens at `newest_open` is published just now: it counts.
     end = newest_open + timedelta(microseconds=1)
-    return len(bar_opens(source.calendar, bar=source.bar, start=newest, end=end))
+    return len(bar_opens(source.calendar, bar=source.period, start=newest, end=end))

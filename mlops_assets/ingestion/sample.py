@@ -89,12 +89,12 @@ def fetch(
 ) -> pl.DataFrame:
     """Synthetic bars that open in `[start, end)` and are published by `fetched_at`."""
     sample = _sample_of(name, source)
-    newest_open = fetched_at - source.publication_delay - source.bar
+    newest_open = fetched_at - source.publication_delay - source.period
     first, last = max(start, sample.start), min(end, newest_open + timedelta(microseconds=1))
     if first >= last:
         return FETCHED.empty()
-    opens = bar_opens(source.calendar, bar=source.bar, start=first, end=last)
-    path = _latent_path(sample, bar=source.bar, end=last + source.bar)
+    opens = bar_opens(source.calendar, bar=source.period, start=first, end=last)
+    path = _latent_path(sample, bar=source.period, end=last + source.period)
     bars = _bars(path, opens, source=source)
     stamped = bars.with_columns(
         series=pl.lit(name),
@@ -112,9 +112,9 @@ def _sample_of(name: str, source: Source) -> SampleSource:
             f"{name}: MLOPS_DATA=sample, but sources.{name}.sample is missing; "
             "add it to the problem's YAML, or set MLOPS_DATA=files"
         )
-    if source.bar % TICK or DAY % source.bar:
+    if source.period % TICK or DAY % source.period:
         raise SourceError(
-            f"{name}: bar {source.bar} cannot be sampled; it must be a multiple of {TICK} that "
+            f"{name}: bar {source.period} cannot be sampled; it must be a multiple of {TICK} that "
             "divides a day; change `bar`"
         )
     return source.sample
@@ -217,7 +217,7 @@ def _with_reversal(shocks: FloatArray, *, reversal: float, switch: int | None) -
 
 def _bars(path: _Path, opens: Instants, *, source: Source) -> pl.DataFrame:
     """Open, high, low, close of each bar from the ticks inside it, and its volume."""
-    ticks = source.bar // TICK
+    ticks = source.period // TICK
     begin = instant64(path.start)
     first = ((opens - begin) // np.timedelta64(TICK, "us")).astype(np.int64)
     prices = np.exp(path.log_price[first[:, None] + np.arange(ticks + 1)])
@@ -225,7 +225,7 @@ def _bars(path: _Path, opens: Instants, *, source: Source) -> pl.DataFrame:
     activity = path.relative_log_volatility[slot] + _VOLUME_NOISE_SD * path.log_volume_noise[slot]
     frame = pl.DataFrame(
         {
-            "valid_time": opens + np.timedelta64(source.bar, "us"),
+            "valid_time": opens + np.timedelta64(source.period, "us"),
             "open": prices[:, 0],
             "high": prices.max(axis=1),
             "low": prices.min(axis=1),

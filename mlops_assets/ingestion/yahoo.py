@@ -86,7 +86,7 @@ def deliver(
         "interval": interval,
     }
     answer = client.get(f"/v8/finance/chart/{quote(live.symbol, safe='')}", query)
-    bars = _bars(answer, name=name, bar=source.bar)
+    bars = _bars(answer, name=name, bar=source.period)
     whole = bars.drop_nulls(PRICES)
     if len(whole) < len(bars):
         notes.append(f"{name}: {len(bars) - len(whole)} rows without a price were dropped")
@@ -134,10 +134,10 @@ def _told(error: Any) -> str:  # noqa: ANN401
 
 
 def _interval(name: str, source: Source) -> tuple[str, timedelta | None]:
-    found = REACH.get(source.bar)
+    found = REACH.get(source.period)
     if found is None:
         raise SourceError(
-            f"{name}: Yahoo's bars of {source.bar} are not supported; use 1h or 1d; change `bar` "
+            f"{name}: Yahoo's bars of {source.period} are not supported; use 1h or 1d; change `bar` "
             "in the problem's YAML"
         )
     return found

@@ -186,7 +186,7 @@ def _whole_message(error: BaseException | None) -> str:
     [
         ({"frequenzy": "1h"}, "frequenzy.*no such key; remove it or correct its spelling"),
         ({"horizon": 0}, "horizon = 0: Input should be greater than or equal to 1"),
-        ({"frequency": "2h"}, "frequency 2:00:00 differs from the bar 1:00:00 of source 'coin'"),
+        ({"frequency": "2h"}, "frequency 2:00:00 differs from the period 1:00:00 of source 'coin'"),
     ],
 )
 def test_the_command_line_reads_the_same_file_and_names_file_key_and_remedy(

@@ -27,7 +27,7 @@ AS_OF: Final = START + DAYS * DAY
 """The newest close of `market()`: the eighth refit of the five-day grid."""
 NAME: Final = "coin_close"
 
-_BARS: Final = {"kind": "candles", "bar": "1h", "plausible": [0.01, 1e6], "start": START}
+_BARS: Final = {"kind": "candles", "period": "1h", "plausible": [0.01, 1e6], "start": START}
 _ATTRIBUTES: Final[dict[str, Any]] = {
     "name": NAME,
     "title": "Coin, close of the next hour",

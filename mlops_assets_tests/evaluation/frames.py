@@ -21,7 +21,7 @@ _SOURCE = {
     "role": "target",
     "title": "Coin",
     "unit": "USDT",
-    "bar": "1h",
+    "period": "1h",
     "plausible": [1, 1e6],
     "start": "2024-01-01T00:00:00Z",
 }

@@ -10,7 +10,13 @@ from typing import Any
 import polars as pl
 
 import mlops_assets
-from mlops_assets.problem import FileSource, ForecastProblem, SampleSource, Source, load_problem
+from mlops_assets.problem import (
+    CandleSource,
+    FileSource,
+    ForecastProblem,
+    SampleSource,
+    load_problem,
+)
 from mlops_assets.tables.candles import FETCHED, RAW_CANDLES, month_of_open
 
 HOUR = timedelta(hours=1)
@@ -21,21 +27,21 @@ Bar = tuple[datetime, float]
 """Close time and close price."""
 
 
-def source(**changes: Any) -> Source:  # noqa: ANN401  (fields of the model)
+def source(**changes: Any) -> CandleSource:  # noqa: ANN401  (fields of the model)
     """A target of hourly bars; `changes` are fields of `Source`."""
     fields: dict[str, Any] = {
         "kind": "candles",
         "role": "target",
         "title": "Bitcoin",
         "unit": "USDT",
-        "bar": HOUR,
+        "period": HOUR,
         "plausible": (1.0, 1000.0),
         "start": MAY,
     }
-    return Source.model_validate(fields | changes)
+    return CandleSource.model_validate(fields | changes)
 
 
-def exogenous(**changes: Any) -> Source:  # noqa: ANN401
+def exogenous(**changes: Any) -> CandleSource:  # noqa: ANN401
     """An exogenous source of hourly bars."""
     return source(role="exogenous", **({"max_age": timedelta(hours=6)} | changes))
 

@@ -161,6 +161,6 @@ def test_an_unknown_symbol_is_told_in_the_words_of_the_exchange() -> None:
 
 
 def test_a_bar_length_that_the_exchange_does_not_have_is_refused() -> None:
-    odd = market("http://127.0.0.1:9", bar=timedelta(minutes=7))
+    odd = market("http://127.0.0.1:9", period=timedelta(minutes=7))
     with pytest.raises(SourceError, match=r"no bars of 0:07:00; it has 1m, 5m"):
         deliver("btc", odd, start=MAY, end=NOW, fetched_at=NOW, retries=QUICK)

@@ -260,7 +260,7 @@ def test_files_without_rows_have_no_newest_time(tmp_path: Path) -> None:
 def test_dates_are_midnights_on_the_clock_of_their_zone(tmp_path: Path) -> None:
     bars = delivered([100.0]).with_columns(timestamp=pl.lit(date(2025, 5, 2)))
     bars.write_parquet(tmp_path / "a.parquet")
-    daily = source(files=[file("a.parquet", time_zone="Asia/Seoul")], bar=timedelta(days=1))
+    daily = source(files=[file("a.parquet", time_zone="Asia/Seoul")], period=timedelta(days=1))
 
     # May 2 begins in Seoul at 15:00 UTC of May 1 and ends a day later.
     assert fetch(tmp_path, daily)["valid_time"].to_list() == [at(15) + 24 * HOUR]

@@ -250,8 +250,8 @@ def test_gaps_and_idle_bars_never_stop_the_target() -> None:
 
 
 def test_bars_of_another_length_have_a_grid_of_their_own() -> None:
-    quarter = source(bar=timedelta(minutes=15))
+    quarter = source(period=timedelta(minutes=15))
 
     assert reasons(fetched((at(1.25), 100.0)), quarter) == []
     assert reasons(fetched((at(1.1), 100.0)), quarter) == [(at(1.1), Rule.ON_BAR_GRID, False)]
-    assert HOUR % quarter.bar == timedelta(0)
+    assert HOUR % quarter.period == timedelta(0)

@@ -178,4 +178,4 @@ def test_a_source_without_a_sample_names_the_setting() -> None:
 
 def test_a_bar_that_does_not_fit_the_ticks_is_refused() -> None:
     with pytest.raises(SourceError, match="multiple of 0:05:00 that divides a day"):
-        fetch(source(sample=sample(), bar=timedelta(minutes=7)))
+        fetch(source(sample=sample(), period=timedelta(minutes=7)))

@@ -139,7 +139,7 @@ def test_a_bar_length_that_is_not_supported_is_refused() -> None:
     with pytest.raises(SourceError, match=r"bars of 0:05:00 are not supported; use 1h or 1d"):
         deliver(
             "vix",
-            listing("http://127.0.0.1:9", bar=timedelta(minutes=5)),
+            listing("http://127.0.0.1:9", period=timedelta(minutes=5)),
             start=MAY,
             end=NOW,
             fetched_at=NOW,

@@ -1,174 +1,41 @@
 """The forecast problem: the one description that every stage reads.
 
-Here: the plain data classes of a problem's YAML file and the rules that make it consistent.
-Not here: reading the file for Dagster (`components.forecast_pipeline`), where data is stored
-(`storage`), or what any of it means numerically (`features`, `training`, `evaluation`).
+Here: the plain data classes of a problem's YAML file, the rules that make it consistent, and
+reading it. Not here: its sources (`sources`), reading the file for Dagster
+(`components.forecast_pipeline`), where data is stored (`storage`), or what any of it means
+numerically (`features`, `training`, `evaluation`).
 """
 
 from __future__ import annotations
 
 import fnmatch
-import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\s*$")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from mlops_assets.problem.parts import Duration, Name, Part, ProblemError, Zone
+from mlops_assets.problem.sources import AnySource, Source, ValueSource
 
 
-class ProblemError(ValueError):
-    """A problem's YAML file cannot be used; the message names file, key, rule and remedy."""
+_KINDS = ("candles", "values", "channels")
 
 
-def parse_duration(value: object) -> object:
-    """Turn `"90m"`, `"1h"`, `"7d"` into a timedelta; other objects pass through to pydantic."""
-    if isinstance(value, str) and (match := _DURATION.match(value)):
-        return timedelta(**{_UNITS[match.group(2)]: float(match.group(1))})
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError(
-        f"{value!r} is not a duration; write a number and a unit out of s, m, h, d, w, such as 90m"
-    )
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-
-
-def known_zone(name: str) -> str:
-    """Refuse a time zone that does not exist."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name!r} is no time zone; use a name such as Asia/Seoul") from error
-    return name
-
-
-Zone = Annotated[str, AfterValidator(known_zone)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileSource(_Part):
-    """A file of past values, below `MLOPS_DATA_DIR`."""
-
-    path: str = Field(description="CSV or Parquet, relative to MLOPS_DATA_DIR")
-    time_column: str = "timestamp"
-    time_zone: Zone | None = Field(
-        default=None,
-        description="zone of naive timestamps; without it they are refused",
-    )
-    pulled_at: AwareDatetime | None = Field(
-        default=None, description="when the file was pulled from its source, with zone"
-    )
-    columns: dict[str, str] = Field(
-        default_factory=dict, description="column of the table -> column of the file"
-    )
-
-
-class SampleSource(_Part):
-    """Parameters of the deterministic generator that stands in for the source offline."""
-
-    start: AwareDatetime
-    price: float = Field(gt=0, description="price at `start`, in the source's unit")
-    volatility_pct: float = Field(gt=0, description="typical standard deviation of a bar, percent")
-    reversal: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="share of the last bar's scaled return that reverses: the planted signal",
-    )
-    switch_at: AwareDatetime | None = Field(
-        default=None, description="from here on the planted signal has the opposite sign"
-    )
-    credible_rmse_ratio: float = Field(
-        default=0.95,
-        gt=0,
-        lt=1,
-        description="stands in for evaluation.credible_rmse_ratio on sample data, whose planted "
-        "signal is stronger than a market's",
-    )
-    market_beta: float = Field(default=0.0, description="share of the common market move")
-    seed: int = 0
-
-
-class BinanceLive(_Part):
-    """Where live bars of a market are asked for: the exchange's klines."""
-
-    kind: Literal["binance"]
-    symbol: str = Field(pattern=r"^[A-Z0-9]+$", description="such as BTCUSDT")
-    base_url: str = Field(default="https://api.binance.com", pattern=r"^https?://")
-
-
-class YahooLive(_Part):
-    """Where live bars of a listed price are asked for: Yahoo's chart service (unofficial)."""
-
-    kind: Literal["yahoo"]
-    symbol: str = Field(min_length=1, description="as Yahoo writes it, such as QQQ, ^VIX, GC=F")
-    base_url: str = Field(default="https://query1.finance.yahoo.com", pattern=r"^https?://")
-
-
-class Source(_Part):
-    """One source of bars; its raw asset is `raw_<name>`."""
-
-    kind: Literal["candles"]
-    role: Literal["target", "exogenous"]
-    title: str
-    unit: str
-    bar: Duration
-    timestamp: Literal["open", "close"] = Field(
-        default="open", description="which end of the bar the source's timestamp names"
-    )
-    publication_delay: Duration = timedelta(0)
-    calendar: str = Field(
-        default="24/7", description="trading calendar by its exchange_calendars name"
-    )
-    max_age: Duration | None = Field(
-        default=None, description="an exogenous value older than this is null"
-    )
-    plausible: tuple[float, float] = Field(description="smallest and largest credible price")
-    has_volume: bool = True
-    start: AwareDatetime = Field(description="first month that is kept, with zone")
-    files: tuple[FileSource, ...] = ()
-    sample: SampleSource | None = None
-    live: BinanceLive | YahooLive | None = Field(default=None, discriminator="kind")
-
-    @model_validator(mode="after")
-    def _role_agrees(self) -> Self:
-        if self.role == "exogenous" and self.max_age is None:
-            raise ValueError("an exogenous source needs `max_age`: how old its value may be")
-        if self.role == "target" and self.max_age is not None:
-            raise ValueError("`max_age` is for exogenous sources; remove it from the target")
-        if self.plausible[0] >= self.plausible[1]:
-            raise ValueError(f"`plausible` {self.plausible} must be [low, high] with low < high")
-        return self
-
-
-class Target(_Part):
+class Target(Part):
     """What is forecast: a column of the target source and the scale it is modelled on."""
 
     source: Name
-    column: Literal["close"] = "close"
-    transform: Literal["log_return"] = "log_return"
+    column: Literal["close", "value"] = "close"
+    transform: Literal["log_return", "difference", "share"] = Field(
+        default="log_return",
+        description="what models forecast: the log return from the last value, the difference to "
+        "it, or a share of what the segment adds up to",
+    )
 
 
-class FeatureGroup(_Part):
+class FeatureGroup(Part):
     """One family of features; `kind` names a builder of the `features` package."""
 
     kind: Name
@@ -176,7 +43,7 @@ class FeatureGroup(_Part):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class EventCalendar(_Part):
+class EventCalendar(Part):
     """Scheduled announcements, known in advance: wall-clock times in a zone."""
 
     zone: Zone
@@ -184,7 +51,7 @@ class EventCalendar(_Part):
     dates: tuple[date, ...] = Field(min_length=1)
 
 
-class ScaleModel(_Part):
+class ScaleModel(Part):
     """The volatility forecast by which targets, point forecasts and bands are scaled."""
 
     features: Name
@@ -193,29 +60,57 @@ class ScaleModel(_Part):
     window: Duration | Literal["all"] = "all"
 
 
-class Candidate(_Part):
+class Candidate(Part):
     """One recipe to be compared: a model family, its inputs and parameters."""
 
     family: Name
     baseline: bool = False
-    features: Name | None = Field(default=None, description="feature set; baselines need none")
-    scaled_target: bool = True
+    features: Name | None = Field(default=None, description="feature set; some families need none")
+    scaled_target: bool = Field(
+        default=True, description="divide the target by the forecast scale, where there is one"
+    )
     target_clip: float | None = Field(default=None, gt=0)
+    reference: str | None = Field(
+        default=None, description="feature that is subtracted from the target and added back"
+    )
     window: Duration | Literal["all"] = "all"
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class Band(_Part):
-    """The prediction band: a conformal quantile of past scaled errors times the forecast scale."""
+class Band(Part):
+    """The prediction band, from the errors of forecasts that have come true.
 
+    `conformal`: a quantile of past scaled errors times the forecast scale. `angular`: for shares of
+    counts, quantiles of past errors of `asin(sqrt(share))` over their modelled spread.
+    """
+
+    method: Literal["conformal", "angular"] = "conformal"
     coverage: float = Field(default=0.9, gt=0, lt=1)
-    window: int = Field(gt=0, description="number of verified periods behind the quantile")
+    window: int = Field(gt=0, description="number of verified periods behind the band")
+    least: int = Field(default=100, gt=0, description="fewer verified forecasts give no band")
+    half_life: int | None = Field(
+        default=None, gt=0, description="periods after which an error counts half (angular)"
+    )
+    count_feature: str | None = Field(
+        default=None, description="feature: log of the count behind a segment's shares (angular)"
+    )
+    level_feature: str | None = Field(
+        default=None, description="feature: usual share of a series, percent (angular)"
+    )
     calibration: Duration = Field(
-        description="out-of-sample folds before the first evaluated one start the quantile"
+        description="out-of-sample folds before the first evaluated one start the band"
     )
 
+    @model_validator(mode="after")
+    def _angular_is_complete(self) -> Self:
+        wanted = ("half_life", "count_feature", "level_feature")
+        missing = [name for name in wanted if getattr(self, name) is None]
+        if self.method == "angular" and missing:
+            raise ValueError(f"the angular band needs {', '.join(missing)}; add them to `band`")
+        return self
 
-class Evaluation(_Part):
+
+class Evaluation(Part):
     """Rolling-origin backtest: refits on a fixed grid, forecasts until the next refit."""
 
     refit_every: Duration
@@ -223,7 +118,12 @@ class Evaluation(_Part):
     folds: int = Field(ge=1, description="refits that are evaluated when no start is given")
     loss: Literal["absolute_error", "squared_error"] = "absolute_error"
     guards: tuple[Literal["absolute_error", "squared_error"], ...] = ("squared_error",)
-    leads: tuple[int, ...] = (1,)
+    leads: tuple[int, ...] = Field(
+        default=(1,), min_length=1, description="steps ahead that the gate and all scores look at"
+    )
+    season: int = Field(
+        default=1, ge=1, description="periods of a season: MASE compares with the value so long ago"
+    )
     credible_rmse_ratio: float | None = Field(
         default=None,
         gt=0,
@@ -232,7 +132,7 @@ class Evaluation(_Part):
     )
 
 
-class Promotion(_Part):
+class Promotion(Part):
     """The gate's error rates."""
 
     first_look_alpha: float = Field(default=0.05, gt=0, lt=1)
@@ -241,7 +141,7 @@ class Promotion(_Part):
     guard_alpha: float = Field(default=0.05, gt=0, lt=1)
 
 
-class Freshness(_Part):
+class Freshness(Part):
     """When an asset counts as late."""
 
     warn_after: Duration
@@ -254,7 +154,7 @@ class Freshness(_Part):
         return self
 
 
-class ForecastProblem(_Part):
+class ForecastProblem(Part):
     """A forecast problem: what is forecast, from which sources, how often, and by which rules."""
 
     name: Name
@@ -264,13 +164,13 @@ class ForecastProblem(_Part):
     frequency: Duration
     horizon: int = Field(ge=1, description="steps ahead")
     target: Target
-    sources: dict[Name, Source]
+    sources: dict[Name, AnySource]
     events: dict[Name, EventCalendar] = Field(default_factory=dict)
     features: tuple[FeatureGroup, ...]
     feature_sets: dict[Name, tuple[str, ...]] = Field(
         description="named sets of feature columns; `*` matches any run of characters"
     )
-    scale: ScaleModel
+    scale: ScaleModel | None = None
     candidates: dict[Name, Candidate]
     band: Band
     evaluation: Evaluation
@@ -282,6 +182,27 @@ class ForecastProblem(_Part):
     def target_source(self) -> Source:
         """The source whose values are forecast."""
         return self.sources[self.target.source]
+
+    @property
+    def zone(self) -> str:
+        """The zone in which a date given by hand begins: the target's."""
+        return self.target_source.time_zone
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Every series that is forecast, in the order of the target's labels."""
+        return self.target_source.series_names(self.target.source)
+
+    @property
+    def series_keys(self) -> tuple[str, ...]:
+        """What tells the series apart, such as brand, gender, age group; () for a single series."""
+        source = self.target_source
+        return tuple(source.keys) if isinstance(source, ValueSource) else ()
+
+    def segment_of(self, series: str) -> str:
+        """The segment of a series: those with one segment add up to a constant."""
+        source = self.target_source
+        return source.segment_of(series) if isinstance(source, ValueSource) else series
 
     @property
     def exogenous(self) -> dict[str, Source]:
@@ -311,22 +232,23 @@ class ForecastProblem(_Part):
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
         self._check_sources()
+        self._check_target()
         for group in self.features:
             if group.source not in (*self.sources, "calendar", "events"):
                 raise ValueError(
                     f"features: {group.kind} names source {group.source!r}; "
                     f"use one of {', '.join(self.sources)}, calendar, events"
                 )
-        if self.scale.features not in self.feature_sets:
+        if self.scale is not None and self.scale.features not in self.feature_sets:
             raise ValueError(
                 f"scale.features {self.scale.features!r} is no feature set; "
                 f"use one of {', '.join(self.feature_sets)}"
             )
         self._check_candidates()
-        if max(self.evaluation.leads) > self.horizon:
+        if max(self.evaluation.leads) > self.horizon or min(self.evaluation.leads) < 1:
             raise ValueError(
-                f"evaluation.leads {self.evaluation.leads} reach past horizon {self.horizon}; "
-                "raise horizon or drop the lead"
+                f"evaluation.leads {self.evaluation.leads} must lie between 1 and horizon "
+                f"{self.horizon}; raise horizon or drop the lead"
             )
         return self
 
@@ -342,10 +264,38 @@ class ForecastProblem(_Part):
                 f"sources with role target are {targets}, target.source is "
                 f"{self.target.source!r}; exactly that one must have role target"
             )
-        if self.target_source.bar != self.frequency:
+        if self.target_source.period != self.frequency:
             raise ValueError(
-                f"frequency {self.frequency} differs from the bar {self.target_source.bar} of "
+                f"frequency {self.frequency} differs from the period {self.target_source.period} of "
                 f"source {self.target.source!r}; make them equal"
+            )
+
+    def _check_target(self) -> None:
+        source, target = self.target_source, self.target
+        wanted = "close" if source.kind == "candles" else "value"
+        if target.column != wanted:
+            raise ValueError(
+                f"target.column {target.column!r} is no column of kind {source.kind}; "
+                f"use {wanted!r}"
+            )
+        has_total = isinstance(source, ValueSource) and source.sums_to is not None
+        if (target.transform == "share") != has_total:
+            raise ValueError(
+                f"target.transform {target.transform!r} with `sums_to` "
+                f"{'set' if has_total else 'missing'} in source {target.source!r}; shares need "
+                "`sums_to`, and what sums to a constant is forecast as `share`; correct one of them"
+            )
+        if (self.band.method == "angular") != (target.transform == "share"):
+            raise ValueError(
+                f"band.method {self.band.method!r} with target.transform {target.transform!r}; "
+                "shares take the angular band, all others the conformal one; correct one of them"
+            )
+        if self.scale is not None and (
+            target.transform != "log_return" or source.kind != "candles"
+        ):
+            raise ValueError(
+                f"scale models the volatility of candles, and the target is a {target.transform} "
+                f"of {source.kind}; remove `scale`"
             )
 
     def _check_candidates(self) -> None:
@@ -385,7 +335,7 @@ def describe_errors(path: Path | str, error: ValidationError) -> str:
     """One line per fault of a problem file: file, key, rule and remedy."""
     lines = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "(the whole file)"
+        key = ".".join(_place(fault["loc"])) or "(the whole file)"
         remedy = {
             "extra_forbidden": "no such key; remove it or correct its spelling",
             "missing": "this key is required; add it",
@@ -395,6 +345,10 @@ def describe_errors(path: Path | str, error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-def floor_to_grid(instant: datetime, *, anchor: datetime, every: timedelta) -> datetime:
-    """The latest instant of the grid `anchor + k * every` that is not after `instant` (UTC)."""
-    return anchor.astimezone(UTC) + ((instant - anchor) // every) * every
+
+def _place(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of a fault as the file has them: pydantic adds the kind of a source as a level."""
+    names = [str(part) for part in loc]
+    if names[:1] == ["sources"] and len(names) > 2 and names[2] in _KINDS:  # noqa: PLR2004
+        del names[2]
+    return names

@@ -1,0 +1,72 @@
+"""The forecast problem: the one description that every stage reads, as plain data.
+
+`forecast_problem` is the whole and how it is read from YAML, `sources` its sources by kind,
+`parts` the types they share.
+"""
+
+from mlops_assets.problem.forecast_problem import (
+    Band,
+    Candidate,
+    Evaluation,
+    EventCalendar,
+    FeatureGroup,
+    ForecastProblem,
+    Freshness,
+    Promotion,
+    ScaleModel,
+    Target,
+    describe_errors,
+    load_problem,
+)
+from mlops_assets.problem.parts import Duration, ProblemError, floor_to_grid, parse_duration
+from mlops_assets.problem.sources import (
+    SEPARATOR,
+    BinanceLive,
+    CandleSource,
+    ChannelSample,
+    ChannelSource,
+    FileSource,
+    NaverLive,
+    SampleSource,
+    ShareSample,
+    Source,
+    Total,
+    ValueSource,
+    YahooLive,
+    YouTubeLive,
+    labels_of,
+)
+
+__all__ = [
+    "SEPARATOR",
+    "Band",
+    "BinanceLive",
+    "Candidate",
+    "CandleSource",
+    "ChannelSample",
+    "ChannelSource",
+    "Duration",
+    "Evaluation",
+    "EventCalendar",
+    "FeatureGroup",
+    "FileSource",
+    "ForecastProblem",
+    "Freshness",
+    "NaverLive",
+    "ProblemError",
+    "Promotion",
+    "SampleSource",
+    "ScaleModel",
+    "ShareSample",
+    "Source",
+    "Target",
+    "Total",
+    "ValueSource",
+    "YahooLive",
+    "YouTubeLive",
+    "describe_errors",
+    "floor_to_grid",
+    "labels_of",
+    "load_problem",
+    "parse_duration",
+]
