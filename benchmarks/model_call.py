@@ -23,17 +23,19 @@ from measurement.rounds import arguments, interleaved, show
 from mlops_assets.cli.problems import problem_files
 from mlops_assets.features.design import add_targets, feature_columns, lay_rows
 from mlops_assets.features.feature_set import compute_features
+from mlops_assets.features.information import uninformative
 from mlops_assets.ingestion.observations import observe
 from mlops_assets.ingestion.quality import split
 from mlops_assets.ingestion.sources import fetch_for
 from mlops_assets.problem import ForecastProblem, load_problem
 from mlops_assets.settings import load_settings
-from mlops_assets.training.final_fit import tail_quantile
+from mlops_assets.training.bands import calibration_columns
+from mlops_assets.training.final_fit import newest_rows, with_tail_calibration
 from mlops_assets.training.fit import FittedRecipe, fit_recipe, matrix
 from mlops_assets.training.forecaster import FloatArray
-from mlops_assets.training.intervals import quantiles
 from mlops_assets.training.onnx_export import INPUT, OUTPUT, export, input_matrix
 from mlops_assets.training.recipe import build_recipes
+from mlops_assets.training.target_units import model_output
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -52,12 +54,12 @@ MEANING: Final = {
 
 @dataclass(frozen=True)
 class Subject:
-    """The two sides and the one row that they forecast."""
+    """The two sides and the one row that they forecast, with its calibration."""
 
+    problem: ForecastProblem
     fitted: FittedRecipe
     session: InferenceSession
     row: pl.DataFrame
-    band_quantile: FloatArray
 
 
 def main() -> None:
@@ -92,38 +94,46 @@ def prepare(problem: ForecastProblem) -> Subject:
     features, observations = _history(problem)
     laid = lay_rows(features, problem, steps=[1])
     rows = add_targets(laid, observations, problem)
-    recipe = build_recipes(problem, feature_columns(rows))["ridge"]
+    left_out = uninformative(features, problem)
+    recipe = build_recipes(problem, feature_columns(rows), left_out=left_out)["ridge"]
     fitted = fit_recipe(recipe, rows, refit_at=laid["origin"][-1])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(
-        export(fitted), options, providers=["CPUExecutionProvider"]
+        export(fitted, problem), options, providers=["CPUExecutionProvider"]
     )
-    quantile = tail_quantile(fitted, rows, problem.band.coverage)
-    return Subject(fitted, session, laid.tail(1), np.array([quantile]))
+    tail = newest_rows(rows, origins=problem.band.window)
+    calibration = with_tail_calibration(fitted, tail, problem).select(calibration_columns(problem))
+    return Subject(problem, fitted, session, laid.tail(1).hstack(calibration.tail(1)))
 
 
 def calls_of(subject: Subject) -> dict[str, Callable[[], FloatArray]]:
     """Each way to make the forecast; every call gives p05, p50, p95 as (1, 3)."""
-    fitted, session, row = subject.fitted, subject.session, subject.row
-    recipe, quantile = fitted.recipe, subject.band_quantile
-    ready = input_matrix(fitted, row, quantile)
-    scale_inputs = matrix(row, recipe.scale_features)
-    location_inputs = matrix(row, recipe.features)
+    problem, fitted = subject.problem, subject.fitted
+    session, row = subject.session, subject.row
+    ready = input_matrix(fitted, row, problem)
+    location_inputs = matrix(row, fitted.recipe.features)
+    scale_inputs = matrix(row, fitted.recipe.scale_features)
+    calibration = matrix(row, calibration_columns(problem))
+    assert fitted.scale is not None
+    log_scale = fitted.scale.linear
 
     def onnx() -> FloatArray:
         return np.asarray(session.run([OUTPUT], {INPUT: ready})[0])
 
     def onnx_from_frame() -> FloatArray:
-        inputs = input_matrix(fitted, row, quantile)
+        inputs = input_matrix(fitted, row, problem)
         return np.asarray(session.run([OUTPUT], {INPUT: inputs})[0])
 
     def twin() -> FloatArray:
-        return quantiles(*fitted.predict(row), quantile)
+        return model_output(
+            problem, *fitted.predict(row), matrix(row, calibration_columns(problem))
+        )
 
     def twin_arithmetic() -> FloatArray:
-        scale = np.exp(fitted.scale.linear.predict(scale_inputs))
-        return quantiles(fitted.location.predict(location_inputs) * scale, scale, quantile)
+        scale = np.exp(log_scale.predict(scale_inputs))
+        location = fitted.location.predict(location_inputs) * scale
+        return model_output(problem, location, scale, calibration)
 
     return {
         "onnx": onnx,

@@ -151,7 +151,7 @@ CONTRADICTIONS: dict[str, tuple[Change, str]] = {
     ),
     "lead past the horizon": (
         lambda a: a["evaluation"].update(leads=[1, 2]),
-        "(the whole file): evaluation.leads (1, 2) reach past horizon 1; "
+        "(the whole file): evaluation.leads (1, 2) must lie between 1 and horizon 1; "
         "raise horizon or drop the lead",
     ),
     "no baseline": (

@@ -11,9 +11,8 @@ every request sees a model and inputs that belong together, and a swap fails no 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -21,11 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.contract.model_card import ModelCard
+from serving.contract.steps import FloatArray, IntArray, needs_segment
 from serving.domain_errors import NotReadyError, RefusalReason, UnknownNameError
 from serving.served_model import ServedModel
 from serving.snapshot_content import Snapshot
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Topic(StrEnum):
@@ -60,43 +58,44 @@ class Deployment:
 
     model: ServedModel
     snapshot: Snapshot
-    calibration: tuple[tuple[int, str], ...]
-    """(position in the model's input, name) of each calibration feature."""
+    calibration: Mapping[str, FloatArray]
+    """Calibration feature of the card -> the served recipe's values, shape (rows of the inputs,);
+    NaN where none is published."""
     columns: npt.NDArray[np.intp]
     """Shape (features,): column of the snapshot for each input; 0 where calibration goes."""
 
     @classmethod
     def of(cls, model: ServedModel, snapshot: Snapshot) -> Deployment:
         """Pair a model with a snapshot for which `misfit` finds no fault."""
-        features = model.card.features
+        inputs = snapshot.inputs
         return cls(
             model=model,
             snapshot=snapshot,
-            calibration=tuple(
-                (i, f.name) for i, f in enumerate(features) if f.source == "calibration"
-            ),
+            calibration=_calibration(model.card, snapshot),
             columns=np.array(
-                [snapshot.inputs.features.get(f.name, 0) for f in features], dtype=np.intp
+                [inputs.features.get(f.name, 0) for f in model.card.features], dtype=np.intp
             ),
         )
 
-    def calibration_values(self, series: str, origin: datetime) -> dict[str, float]:
-        """Calibration feature -> value of the served recipe; NaN where none is published."""
-        key = (self.model.card.recipe_id, series, origin)
-        published = self.snapshot.calibration.get(key, {})
-        return {name: published.get(name, np.nan) for _, name in self.calibration}
-
-    def vectors(self, series: str, origin: datetime) -> FloatArray:
-        """The model's input for an origin: shape (steps, features); a missing value is NaN."""
-        inputs = self.snapshot.inputs
-        rows = inputs.values[inputs.rows[series][origin]]
-        vectors = (
-            rows[:, self.columns] if rows.shape[1] else np.empty((len(rows), len(self.columns)))
-        )
-        values = self.calibration_values(series, origin)
-        for position, name in self.calibration:
-            vectors[:, position] = values[name]
+    def vectors(self, rows: IntArray) -> FloatArray:
+        """The model's input for rows of the snapshot: shape (rows, features); missing is NaN."""
+        values = self.snapshot.inputs.values
+        if values.shape[1]:
+            vectors = values[rows[:, None], self.columns]
+        else:
+            vectors = np.empty((len(rows), len(self.columns)))
+        for position, feature in enumerate(self.model.card.features):
+            if feature.source == "calibration":
+                vectors[:, position] = self.calibration[feature.name][rows]
         return vectors
+
+
+def _calibration(card: ModelCard, snapshot: Snapshot) -> dict[str, FloatArray]:
+    published = snapshot.calibration.get(card.recipe_id, {})
+    nothing = np.full(len(snapshot.inputs.step), np.nan)
+    return {
+        f.name: published.get(f.name, nothing) for f in card.features if f.source == "calibration"
+    }
 
 
 def misfit(card: ModelCard, snapshot: Snapshot) -> str | None:
@@ -117,29 +116,34 @@ def misfit(card: ModelCard, snapshot: Snapshot) -> str | None:
     ]
     if absent:
         return f"the snapshot has no feature {', '.join(absent[:5])}; materialise `published`"
+    calibration = _calibration(card, snapshot)
     for series in snapshot.series:
-        if reason := _newest_origin_misfit(card, snapshot, series):
+        if reason := _newest_origin_misfit(card, snapshot, series, calibration):
             return reason
     return None
 
 
-def _newest_origin_misfit(card: ModelCard, snapshot: Snapshot, series: str) -> str | None:
+def _newest_origin_misfit(
+    card: ModelCard, snapshot: Snapshot, series: str, calibration: Mapping[str, FloatArray]
+) -> str | None:
     origin = snapshot.newest_origin(series)
     if origin < card.refit_at:
         return (
             f"the model was fitted on data up to {card.refit_at.isoformat()}, the newest origin of "
             f"{series} is {origin.isoformat()}; materialise `published` at a later time"
         )
-    published = snapshot.calibration.get((card.recipe_id, series, origin), {})
-    absent = [
-        f.name
-        for f in card.features
-        if f.source == "calibration" and not np.isfinite(published.get(f.name, np.nan))
-    ]
-    if absent:
+    rows = snapshot.inputs.at(series, origin)
+    for name, values in calibration.items():
+        if not (known := np.isfinite(values[rows])).all():
+            step = snapshot.inputs.step[rows[int(np.argmin(known))]]
+            return (
+                f"the snapshot has no {name} of {card.candidate} for {series} at "
+                f"{origin.isoformat()}, step {step}; materialise `forecasts` and `published`"
+            )
+    if needs_segment(card.steps) and not snapshot.inputs.segments.complete[rows].all():
         return (
-            f"the snapshot has no {', '.join(absent)} of {card.candidate} for {series} at "
-            f"{origin.isoformat()}; materialise `forecasts` and `published`"
+            f"the snapshot has only some series of the segment of {series} at "
+            f"{origin.isoformat()}, and shares need all; materialise `features` and `published`"
         )
     return None
 

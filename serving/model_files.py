@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from serving.contract.model_card import CARD_FILE, CONTRACT_VERSION, MODEL_FILE, ModelCard
+from serving.contract.steps import FloatArray, needs_segment
 from serving.domain_errors import ModelRefusedError, RefusalReason
 from serving.served_model import RegisteredVersion, ServedModel, Session
 
@@ -251,15 +252,28 @@ def warm_up(model: ServedModel) -> None:
             f"the example of {CARD_FILE} has shape {features.shape}; it must be (rows >= 1, "
             f"{len(model.card.features)}); write it from the model's own input",
         )
+    if needs_segment(model.card.steps) and len(example.segment) != len(features):
+        raise ModelRefusedError(
+            RefusalReason.CARD,
+            f"the example of {CARD_FILE} has {len(features)} rows and {len(example.segment)} "
+            "segments; a forecast of shares needs one segment a row; write it from whole segments",
+        )
+    segment = np.array(example.segment, dtype=np.int64) if example.segment else None
     try:
-        actual = model.quantiles(features, np.array(example.last_value))
+        actual = model.quantiles(features, np.array(example.last_value), segment)
     except ValueError as error:
         raise ModelRefusedError(RefusalReason.WARM_UP, f"{MODEL_FILE}: {error}") from error
-    expected = np.array(example.expected)
-    tolerance = TOLERANCE[model.card.input_type]
+    _compare(actual, np.array(example.expected), model.card)
+
+
+def _compare(actual: FloatArray, expected: FloatArray, card: ModelCard) -> None:
+    tolerance = TOLERANCE[card.input_type]
+    # A bound of a share may be zero, where only an absolute difference, in percent, has a meaning.
+    absolute = tolerance if needs_segment(card.steps) else 0.0
     same_shape = actual.shape == expected.shape
-    if not same_shape or not np.allclose(actual, expected, rtol=tolerance, atol=0):
-        shown = f"{np.abs(actual / expected - 1).max():.2g}" if same_shape else "of shape"
+    if not same_shape or not np.allclose(actual, expected, rtol=tolerance, atol=absolute):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shown = f"{np.abs(actual / expected - 1).max():.2g}" if same_shape else "of shape"
         raise ModelRefusedError(
             RefusalReason.WARM_UP,
             f"the card's example gives a relative difference {shown}, {tolerance:g} is allowed; "

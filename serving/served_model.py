@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from serving.contract.model_card import ModelCard
-from serving.contract.steps import to_target_units
-
-FloatArray = npt.NDArray[np.float64]
+from serving.contract.steps import FloatArray, IntArray, to_target_units
 
 
 class Session(Protocol):
@@ -45,22 +42,25 @@ class ServedModel:
     card: ModelCard
     session: Session
 
-    def quantiles(self, features: FloatArray, last_value: FloatArray) -> FloatArray:
+    def quantiles(
+        self, features: FloatArray, last_value: FloatArray, segment: IntArray | None = None
+    ) -> FloatArray:
         """Forecast.
 
         Args:
             features: shape (rows, features) in the order of the card; NaN is missing.
             last_value: shape (rows,), target units.
+            segment: shape (rows,), one code for the rows that add up to a whole; for shares only.
 
         Returns:
             Shape (rows, 3): p05, p50, p95 in target units.
 
         Raises:
-            ValueError: a quantile is not finite.
+            ValueError: a quantile is not finite, or the card's steps cannot be applied.
         """
         # A number too large for the model's float or for exp() becomes infinite, and
         # to_target_units refuses it; numpy's warning would add nothing.
         with np.errstate(over="ignore", invalid="ignore"):
             tensor = features.astype(self.card.input_type)
             (output,) = self.session.run([self.card.output_name], {self.card.input_name: tensor})
-            return to_target_units(self.card.steps, output, last_value)
+            return to_target_units(self.card.steps, output, last_value, segment)

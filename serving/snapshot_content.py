@@ -19,14 +19,37 @@ import numpy.typing as npt
 
 from serving.contract.model_card import CONTRACT_VERSION
 from serving.contract.snapshot import CALIBRATION, INPUTS, MANIFEST, VERDICT, Manifest
+from serving.contract.steps import FloatArray, IntArray
 from serving.domain_errors import SnapshotRefusedError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INPUT_KEYS = ("series", "origin", "step")
-_INPUT_COLUMNS = ("series", "origin", "last_observed", "valid_time", "step", "last_value")
-_CALIBRATION_KEYS = ("recipe_id", "series", "origin")
+_INPUT_COLUMNS = (
+    "series",
+    "segment",
+    "origin",
+    "last_observed",
+    "valid_time",
+    "step",
+    "last_value",
+)
+_CALIBRATION_KEYS = ("recipe_id", *_INPUT_KEYS)
 
-FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Calibration = Mapping[str, Mapping[str, FloatArray]]
+"""Recipe id -> calibration feature -> shape (rows of the inputs,), NaN where none is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Which rows of `inputs.parquet` add up to a whole: those of one (segment, origin, step)."""
+
+    code: IntArray
+    """Shape (rows,): one number for the rows of one whole."""
+    complete: BoolArray
+    """Shape (rows,): whether each series of the row's segment has a row in its whole."""
+    siblings: Mapping[str, tuple[str, ...]]
+    """Series -> the series of its segment, sorted, itself among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +68,12 @@ class Inputs:
     step: tuple[int, ...]
     rows: Mapping[str, dict[datetime, slice]]
     """Series -> origin -> its rows, one for each step; origins ascend."""
+    segments: Segments
+
+    def at(self, series: str, origin: datetime) -> IntArray:
+        """The rows of a series at one of its origins, one for each step, ascending."""
+        found = self.rows[series][origin]
+        return np.arange(found.start, found.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +82,7 @@ class Snapshot:
 
     manifest: Manifest
     inputs: Inputs
-    calibration: Mapping[tuple[str, str, datetime], Mapping[str, float]]
-    """(recipe id, series, origin) -> calibration feature -> value."""
+    calibration: Calibration
     verdict: Mapping[str, Any] | None
 
     @property
@@ -75,8 +103,8 @@ def parse_inputs(content: bytes) -> Inputs:
     """Read `inputs.parquet`.
 
     Raises:
-        SnapshotRefusedError: a column is absent or of the wrong type, a key occurs twice, or a last
-            value is missing.
+        SnapshotRefusedError: a column is absent or of the wrong type, a key occurs twice, a last
+            value is missing, or a series is of two segments.
     """
     table = _read_table(INPUTS, content, required=_INPUT_COLUMNS)
     table = table.sort_by([(key, "ascending") for key in _INPUT_KEYS])
@@ -103,6 +131,7 @@ def parse_inputs(content: bytes) -> Inputs:
         valid_time=tuple(_instants(INPUTS, table, "valid_time")),
         step=tuple(steps),
         rows=_group(series, origins, steps),
+        segments=_segments(series, table["segment"].to_pylist(), origins, steps),
     )
 
 
@@ -127,22 +156,78 @@ def _group(
     return rows
 
 
-def parse_calibration(content: bytes) -> dict[tuple[str, str, datetime], dict[str, float]]:
-    """Read `calibration.parquet`: (recipe id, series, origin) -> feature -> value, NaN if missing.
+def _segments(
+    series: list[str], segments: list[str | None], origins: list[datetime], steps: list[int]
+) -> Segments:
+    """The wholes that rows add up to; a series without a segment is a whole of its own."""
+    segment_of: dict[str, str] = {}
+    members: dict[str, list[str]] = {}
+    wholes: dict[tuple[str, datetime, int], int] = {}
+    code = np.empty(len(series), dtype=np.int64)
+    for row, (name, given) in enumerate(zip(series, segments, strict=True)):
+        segment = name if given is None else given
+        if segment_of.setdefault(name, segment) != segment:
+            raise SnapshotRefusedError(
+                f"{INPUTS} has series {name} in segments {segment_of[name]} and {segment}; it is a "
+                "share of one; publish again"
+            )
+        if not (named := members.setdefault(segment, [])) or named[-1] != name:
+            named.append(name)
+        code[row] = wholes.setdefault((segment, origins[row], steps[row]), len(wholes))
+    size = np.array([len(members[segment_of[name]]) for name in series])
+    return Segments(
+        code=code,
+        complete=np.bincount(code)[code] == size,
+        siblings={name: tuple(members[segment]) for name, segment in segment_of.items()},
+    )
+
+
+def parse_calibration(content: bytes, inputs: Inputs) -> Calibration:
+    """Read `calibration.parquet` for the rows of `inputs`; rows for others are left out.
 
     Raises:
-        SnapshotRefusedError: a key column is absent or of the wrong type.
+        SnapshotRefusedError: a key column is absent or of the wrong type, or a key occurs twice.
     """
     table = _read_table(CALIBRATION, content, required=_CALIBRATION_KEYS)
-    names = [name for name in table.column_names if name not in _CALIBRATION_KEYS]
-    columns = {name: _numbers(CALIBRATION, table, name).tolist() for name in names}
+    row_of = {
+        (series, inputs.origin[row], inputs.step[row]): row
+        for series, by_origin in inputs.rows.items()
+        for found in by_origin.values()
+        for row in range(found.start, found.stop)
+    }
     keys = zip(
-        table["recipe_id"].to_pylist(),
         table["series"].to_pylist(),
         _instants(CALIBRATION, table, "origin"),
+        table["step"].to_pylist(),
         strict=True,
     )
-    return {key: {name: columns[name][row] for name in names} for row, key in enumerate(keys)}
+    row = np.array([row_of.get(key, -1) for key in keys], dtype=np.int64)
+    recipe = np.array(table["recipe_id"].to_pylist(), dtype=np.str_)
+    names = [name for name in table.column_names if name not in _CALIBRATION_KEYS]
+    columns = {name: _numbers(CALIBRATION, table, name) for name in names}
+    return {
+        str(recipe_id): _aligned(
+            str(recipe_id), (recipe == recipe_id) & (row >= 0), row, columns, len(inputs.step)
+        )
+        for recipe_id in np.unique(recipe)
+    }
+
+
+def _aligned(
+    recipe_id: str, ours: BoolArray, row: IntArray, columns: Mapping[str, FloatArray], rows: int
+) -> dict[str, FloatArray]:
+    """One recipe's calibration in the order of the inputs."""
+    found = row[ours]
+    if len(np.unique(found)) != len(found):
+        raise SnapshotRefusedError(
+            f"{CALIBRATION} has a (series, origin, step) of recipe {recipe_id} twice; its grain is "
+            "one row each; publish again"
+        )
+    aligned = {}
+    for name, values in columns.items():
+        aligned[name] = np.full(rows, np.nan)
+        aligned[name][found] = values[ours]
+    return aligned
 
 
 def _read_table(file: str, content: bytes, *, required: tuple[str, ...]) -> Any:  # noqa: ANN401 - pyarrow has no types

@@ -110,13 +110,14 @@ class SnapshotFollower:
         manifest = parse_manifest(
             self._content(folder, MANIFEST, latest.manifest_sha256), problem=problem
         )
-        calibration = parse_calibration(self._listed(folder, manifest, CALIBRATION))
+        inputs = parse_inputs(self._listed(folder, manifest, INPUTS))
+        calibration = parse_calibration(self._listed(folder, manifest, CALIBRATION), inputs)
         verdict: Mapping[str, Any] | None = None
         if VERDICT in manifest.files:
             verdict = parse_verdict(self._listed(folder, manifest, VERDICT))
         return Snapshot(
             manifest=manifest,
-            inputs=parse_inputs(self._listed(folder, manifest, INPUTS)),
+            inputs=inputs,
             calibration=calibration,
             verdict=verdict,
         )

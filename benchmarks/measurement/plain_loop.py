@@ -19,21 +19,23 @@ from typing import Any
 import polars as pl
 
 from mlops_assets.evaluation.alignment import copier_is_shifted, misaligned
-from mlops_assets.evaluation.assets import backtest_key, report_key
+from mlops_assets.evaluation.assets import CAVEAT, SYNTHETIC, backtest_key, report_key
 from mlops_assets.evaluation.backtest import add_bands, run_backtest
+from mlops_assets.evaluation.breakdown import by_label, by_lead
 from mlops_assets.evaluation.checks import credible_ratio
 from mlops_assets.evaluation.folds import evaluation_start, plan_folds
 from mlops_assets.evaluation.leaderboard import leaderboard, suspicious, weekly
 from mlops_assets.evaluation.plots import figures
-from mlops_assets.evaluation.report import html_report, predictions_csv
+from mlops_assets.evaluation.report import html_report, predictions_csv, table_csv
 from mlops_assets.features.assets import features_key
 from mlops_assets.features.checks import PROBES
 from mlops_assets.features.design import add_targets, feature_columns, lay_rows
 from mlops_assets.features.feature_set import compute_features
+from mlops_assets.features.information import uninformative
 from mlops_assets.features.leakage import find_leaks, probe_origins
 from mlops_assets.forecasting import live
 from mlops_assets.forecasting.assets import forecasts_key
-from mlops_assets.forecasting.snapshot import snapshot_files
+from mlops_assets.forecasting.snapshot import INPUT_WINDOW, snapshot_files
 from mlops_assets.ingestion import recency
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.ingestion.observations import judge, observe
@@ -47,10 +49,11 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
 from mlops_assets.storage.publication import publish
 from mlops_assets.storage.tables import TableStore
+from mlops_assets.tables.layouts import layout_of
 from mlops_assets.training.assets import model_key, newest_origin
 from mlops_assets.training.final_fit import fit_and_register
 from mlops_assets.training.model_card import Provenance
-from mlops_assets.training.recipe import build_recipes
+from mlops_assets.training.recipe import Recipe, build_recipes
 from mlops_assets.training.tracking import ensure_experiment, log_to_parent
 from serving.contract.snapshot import Manifest
 
@@ -113,8 +116,9 @@ class PlainLoop:
                     settings=self.settings,
                 )
             with self._timed(f"raw_{name}_checks"):
-                stored = raw[name] = read_raw(store, problem.name, name)
-                set_aside = read_quarantine(store, problem.name, name)
+                layout = layout_of(source.kind)
+                stored = raw[name] = read_raw(store, problem.name, name, layout=layout)
+                set_aside = read_quarantine(store, problem.name, name, layout=layout)
                 found = evaluate(stored, set_aside, name=name, source=source)
                 newest = recency.judge(
                     stored, name=name, source=source, now=self.as_of, mode=self.settings.data
@@ -136,7 +140,8 @@ class PlainLoop:
             table = compute_features(observations, self.problem)
             self._keep(features_key(self.problem.name), table)
         with self._timed("features_checks"):
-            origins = probe_origins(table, count=PROBES)
+            probes = PROBES[self.problem.target_source.kind]
+            origins = probe_origins(table, count=probes)
             leaks = find_leaks(table, observations, self.problem, origins=origins)
             _require_none(map(str, leaks))
             repeated = table.filter(pl.struct("series", "origin").is_duplicated())
@@ -147,9 +152,8 @@ class PlainLoop:
         problem = self.problem
         with self._timed("backtest"):
             start = evaluation_start(problem.evaluation, self.as_of)
-            laid = lay_rows(features, problem, steps=list(problem.evaluation.leads))
-            rows = add_targets(laid, observations, problem)
-            recipes = build_recipes(problem, feature_columns(rows))
+            rows = self._rows(features, observations)
+            recipes = self._recipes(features, rows)
             folds = plan_folds(problem, as_of=self.as_of, evaluate_from=start)
             forecasts, _ = run_backtest(
                 rows, recipes, folds, store=self._store, log=lambda _line: None
@@ -168,9 +172,9 @@ class PlainLoop:
         problem, fits = self.problem, []
         for name in problem.candidates:
             with self._timed(f"model_{name}"):
-                rows = add_targets(lay_rows(features, problem, steps=[1]), observations, problem)
+                rows = self._rows(features, observations)
                 done = fit_and_register(
-                    build_recipes(problem, feature_columns(rows))[name],
+                    self._recipes(features, rows)[name],
                     rows,
                     problem,
                     refit_at=newest_origin(features),
@@ -191,12 +195,19 @@ class PlainLoop:
             pictures = figures(backtest, problem, board["candidate"][0])
             first, last = backtest["origin"].min(), backtest["origin"].max()
             assert isinstance(first, datetime) and isinstance(last, datetime)  # noqa: PT018
-            page = html_report(problem, board, pictures, as_of=self.as_of, span=(first, last))
-            files = {f"report/{name}": png for name, png in pictures.items()}
-            files["report/predictions.csv"] = predictions_csv(backtest)
-            files["report/weekly.csv"] = weekly(backtest, problem).write_csv().encode()
+            page = html_report(
+                problem,
+                board,
+                pictures,
+                as_of=self.as_of,
+                span=(first, last),
+                caveats=self._caveats(),
+                by_label=by_label(backtest, problem),
+            )
             log_to_parent(
-                texts={"report/evaluation.html": page}, files=files, metrics=_figures_of(board)
+                texts={"report/evaluation.html": page},
+                files=self._report_files(backtest, pictures),
+                metrics=_figures_of(board),
             )
             self._keep(report_key(problem.name), board)
         return board
@@ -225,8 +236,8 @@ class PlainLoop:
     ) -> pl.DataFrame:
         problem, registry = self.problem, Registry(self.settings, self.problem.name)
         with self._timed("forecasts"):
-            laid = lay_rows(features, problem, steps=range(1, problem.horizon + 1))
-            rows = live.newest_rows(laid, live.empty())
+            newest = live.newest_origins(features, live.empty())
+            rows = lay_rows(newest, problem, steps=range(1, problem.horizon + 1))
             registered = models["version"].drop_nulls().to_list()
             new = []
             for version in dict.fromkeys([champion["version"][-1], *registered]):
@@ -252,7 +263,8 @@ class PlainLoop:
     ) -> None:
         problem = self.problem
         with self._timed("published"):
-            rows = lay_rows(features, problem, steps=range(1, problem.horizon + 1))
+            recent = features.filter(pl.col("origin") > pl.col("origin").max() - INPUT_WINDOW)
+            rows = lay_rows(recent, problem, steps=range(1, problem.horizon + 1))
             files = snapshot_files(
                 problem,
                 rows=rows,
@@ -263,6 +275,31 @@ class PlainLoop:
                 verdict=newest_verdict(champion),
             )
             publish(self._store, self._draft(), files)
+
+    def _rows(self, features: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
+        laid = lay_rows(features, self.problem, steps=self.problem.evaluation.leads)
+        return add_targets(laid, observations, self.problem)
+
+    def _recipes(self, features: pl.DataFrame, rows: pl.DataFrame) -> dict[str, Recipe]:
+        left_out = uninformative(features, self.problem)
+        return build_recipes(self.problem, feature_columns(rows), left_out=left_out)
+
+    def _caveats(self) -> tuple[str, ...]:
+        synthetic = (SYNTHETIC,) if self.settings.data == "sample" else ()
+        returns = self.problem.target.transform == "log_return"
+        return (*synthetic, *((CAVEAT,) if returns else ()))
+
+    def _report_files(
+        self, backtest: pl.DataFrame, pictures: Mapping[str, bytes]
+    ) -> dict[str, bytes]:
+        problem, keys = self.problem, self.problem.series_keys
+        files = {f"report/{name}": png for name, png in pictures.items()}
+        files["report/predictions.csv"] = predictions_csv(backtest, keys=keys)
+        files["report/weekly.csv"] = table_csv(weekly(backtest, problem))
+        files["report/by_lead.csv"] = table_csv(by_lead(backtest, problem))
+        if keys:
+            files["report/by_label.csv"] = table_csv(by_label(backtest, problem))
+        return files
 
     def _draft(self) -> Manifest:
         problem, settings = self.problem, self.settings
@@ -281,6 +318,7 @@ class PlainLoop:
             data_version=self._store.data_version(table_name(features_key(problem.name))),
             dagster_run_id="plain",
             registered_model=settings.registered_model(problem.name),
+            series_keys=problem.series_keys,
             files={},
         )
 
@@ -297,8 +335,9 @@ class PlainLoop:
         )
 
     def _require_honest_stamps(self, table: pl.DataFrame, observations: pl.DataFrame) -> None:
-        _require_none(misaligned(table, frequency=self.problem.frequency))
-        _require_none(copier_is_shifted(table, observations, frequency=self.problem.frequency))
+        every, column = self.problem.frequency, self.problem.target.column
+        _require_none(misaligned(table, frequency=every))
+        _require_none(copier_is_shifted(table, observations, frequency=every, column=column))
 
     def _keep(self, key: Any, frame: pl.DataFrame) -> None:  # noqa: ANN401 dagster.AssetKey
         self._store.write(table_name(key), frame)
@@ -319,6 +358,6 @@ def _figures_of(board: pl.DataFrame) -> dict[str, float]:
     return {
         f"{row['candidate']}.{name}": float(row[name])
         for row in board.iter_rows(named=True)
-        for name in ("mae", "rmse", "skill", "p_value", "coverage", "winkler")
+        for name in ("mae", "rmse", "mase", "skill", "p_value", "coverage", "winkler")
         if row[name] is not None
     }

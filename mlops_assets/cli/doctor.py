@@ -23,10 +23,16 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.table import Table
 
+    from mlops_assets.ingestion.sources import Delivery
+
 State = Literal["fine", "weak", "broken"]
 
 _LOOK_BACK: Final = timedelta(days=7)
-"""Long enough for every market to have been open."""
+"""Long enough for every market to have been open; sources of longer periods get two of them."""
+
+_INSTANT: Final = timedelta(microseconds=1)
+_ROWS: Final = {"candles": "bar", "values": "value", "channels": "snapshot"}
+"""What a row of each kind of source is called."""
 
 _PROBE: Final = "doctor.probe"
 _STYLES: Final[dict[State, str]] = {"fine": "green", "weak": "yellow", "broken": "bold red"}
@@ -50,7 +56,7 @@ def examine(settings: Settings, problems: list[str], *, now: datetime) -> list[F
     Args:
         settings: name the data mode and the stores.
         problems: names of problems.
-        now: the instant of the trial; bars of the week before are asked for.
+        now: the instant of the trial; rows of the week before are asked for.
 
     Raises:
         ProblemError: a problem's file cannot be used.
@@ -83,38 +89,55 @@ def _source(settings: Settings, what: str, name: str, source: Source, *, now: da
     """Fetch the newest week; `files` are read whole, since they may have ended long ago."""
     from mlops_assets.ingestion.sources import SourceError
 
-    start = source.start if settings.data == "files" else now - _LOOK_BACK
+    start = source.start if settings.data == "files" else now - max(_LOOK_BACK, 2 * source.period)
     needed: State = "broken" if source.role == "target" else "weak"
     try:
-        rows = _rows(settings, name, source, start=start, now=now)
+        found = _delivery(settings, name, source, start=start, now=now)
     except (SourceError, SettingsError) as error:
         return Finding(what, needed, str(error))
-    newest = rows["valid_time"].max()
+    newest = found.rows["valid_time"].max()
     if newest is None:
         return Finding(
             what,
             needed,
-            f"{name}: no bar opens from {start:%Y-%m-%d} on; a source must deliver; check the "
-            f"source's entry in the problem's YAML, and `start`",
+            f"{name}: no {_ROWS[source.kind]} opens from {start:%Y-%m-%d} on; a source must "
+            "deliver; check the source's entry in the problem's YAML, and `start`",
         )
-    return Finding(what, "fine", f"{len(rows):,} bars, the newest closes {newest!s}")
+    return Finding(what, "fine", _told(source, found.rows, newest=newest, notes=found.notes))
 
 
-def _rows(
+def _told(source: Source, rows: pl.DataFrame, *, newest: object, notes: tuple[str, ...]) -> str:
+    series = rows["series"].n_unique()
+    of_series = f" of {series} series" if series > 1 else ""
+    until = {"candles": "closes", "values": "ends", "channels": "is of"}[source.kind]
+    plural = "s" if len(rows) > 1 else ""
+    what = f"{len(rows):,} {_ROWS[source.kind]}{plural}{of_series}"
+    counted = f"{what}, the newest {until} {newest!s}"
+    return "; ".join([counted, *notes])
+
+
+def _delivery(
     settings: Settings, name: str, source: Source, *, start: datetime, now: datetime
-) -> pl.DataFrame:
+) -> Delivery:
     """What the source delivers; a live one is asked with less patience than by a run."""
-    from mlops_assets.ingestion.sources import fetch_for
+    from mlops_assets.ingestion.sources import Delivery, fetch_for
 
     if settings.data == "live":
         from mlops_assets.ingestion.http_client import Retries
         from mlops_assets.ingestion.live import deliver
 
-        hurried = Retries(attempts=2, total=20, answer_within=8)
-        found = deliver(name, source, start=start, end=now, fetched_at=now, retries=hurried)
-        return found.rows
+        return deliver(
+            name,
+            source,
+            start=start,
+            end=now + _INSTANT,  # a snapshot is valid at the very instant of the fetch
+            fetched_at=now,
+            settings=settings,
+            retries=Retries(attempts=2, total=20, answer_within=8),
+        )
     fetch = fetch_for(settings.data)
-    return fetch(name, source, start=start, end=now, fetched_at=now, settings=settings)
+    rows = fetch(name, source, start=start, end=now, fetched_at=now, settings=settings)
+    return Delivery(rows)
 
 
 def _storage(settings: Settings) -> Finding:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
 from mlops_assets.cli.ports import PortsTaken
-from mlops_assets.cli.problems import chosen_problems
+from mlops_assets.cli.problems import chosen_problems, problem_files
 from mlops_assets.cli.reset import ResetRefused
 from mlops_assets.cli.stores import StoreError
 from mlops_assets.cli.summary import RunFailed, RunSummary
 from mlops_assets.cli.supervisor import ServiceFailed
-from mlops_assets.problem import ProblemError
+from mlops_assets.problem import ProblemError, load_problem
 from mlops_assets.settings import SettingsError, load_settings
 
 FAILED = 1
@@ -34,6 +35,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_DATE: Final = "%Y-%m-%d"
 
 ProblemName = Annotated[str, typer.Argument(metavar="PROBLEM", help="such as bitcoin_close")]
 
@@ -124,6 +127,52 @@ def new(
         else:
             path = write_problem(name)
             typer.echo(f"Wrote {path}\nEdit it, then: mlops run {name}")
+
+
+@app.command()
+def tune(
+    problem: ProblemName,
+    before: Annotated[
+        datetime,
+        typer.Option(formats=[_DATE], metavar="DATE", help="read only days before this one"),
+    ],
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from",
+            formats=[_DATE],
+            metavar="DATE",
+            help="score days from this one on; default: 60 days after the first",
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="how often each parameter is tried")] = 4,
+    loadings: Annotated[
+        bool, typer.Option("--loadings", help="search the segments' loadings too")
+    ] = False,
+) -> None:
+    """Search a share filter's parameters on past days; print what to paste. Writes nothing."""
+    from mlops_assets.cli.tune import described, filter_group, parameters_yaml, tune_problem
+
+    with _explained():
+        settings = load_settings()
+        (name,) = chosen_problems([problem])
+        path = problem_files()[name]
+        loaded = load_problem(path)
+        tuned = tune_problem(
+            settings,
+            loaded,
+            before=before.date(),
+            start=start.date() if start else None,
+            rounds=rounds,
+            with_loadings=loadings,
+            say=typer.echo,
+        )
+    typer.echo(
+        f"\nMean absolute error before: {described(tuned.leads, tuned.before)}"
+        f"\nMean absolute error after:  {described(tuned.leads, tuned.after)}"
+        f"\n\nPaste over the feature group in {path}:\n"
+    )
+    typer.echo(parameters_yaml(tuned.parameters, filter_group(loaded)), nl=False)
 
 
 @app.command()

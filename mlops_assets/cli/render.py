@@ -16,10 +16,12 @@ from rich.text import Text
 
 from mlops_assets.cli.ports import Port
 from mlops_assets.cli.status import ProblemStatus
-from mlops_assets.cli.summary import FirstForecast, RunSummary
+from mlops_assets.cli.summary import FirstForecast, LeaderboardRow, RunSummary
 from mlops_assets.settings import Settings
 
 _NOTHING = "-"
+_LEADS_SHOWN = 4
+"""More leads than this do not fit beside each other in 80 columns."""
 
 
 def progress_printer(console: Console) -> Callable[[str], None]:
@@ -45,7 +47,11 @@ def show_summary(summary: RunSummary, console: Console) -> None:
 
 
 def leaderboard_table(summary: RunSummary) -> Table:
-    """The candidates in the order of the summary; the champion is marked. Fits 80 columns."""
+    """The candidates in the order of the summary; the champion is marked. Fits 80 columns.
+
+    Where there are several leads, the MAE at each stands in for MAE and RMSE over all.
+    """
+    leads = _shown_leads(summary)
     table = Table(
         title=f"{summary.problem}: leaderboard as of {summary.as_of:%Y-%m-%d %H:%M %Z}",
         caption=_legend(summary),
@@ -54,45 +60,71 @@ def leaderboard_table(summary: RunSummary) -> Table:
         title_style="bold",
         caption_style="",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0 if leads else (0, 1, 0, 0),
     )
-    table.add_column("candidate", no_wrap=True)
-    for name in ("MAE", "RMSE", "skill", "p", "coverage", "Winkler"):
+    table.add_column("candidate", no_wrap=not leads, overflow="fold")
+    errors = [f"MAE\nat {lead}" for lead in leads] or ["MAE", "RMSE"]
+    for name in (*errors, "skill", "p", "coverage", "Winkler"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in summary.leaderboard:
-        leads = row.candidate == summary.champion.candidate
+        champion = row.candidate == summary.champion.candidate
         table.add_row(
-            f"{row.candidate} *" if leads else row.candidate,
-            f"{row.mae:,.2f}",
-            f"{row.rmse:,.2f}",
+            f"{row.candidate} *" if champion else row.candidate,
+            *(f"{error:,.2f}" for error in _errors(row, leads)),
             _number(row.skill, "+.2%"),
             _p_value(row.p_value),
             _number(row.coverage, ".1%"),
             _number(row.winkler, ",.1f"),
-            style="bold" if leads else "",
+            style="bold" if champion else "",
         )
     return table
+
+
+def _shown_leads(summary: RunSummary) -> list[str]:
+    """The leads that have a column, spread evenly from first to last; none if one is all."""
+    leads = [lead for row in summary.leaderboard[:1] for lead in row.by_lead]
+    if len(leads) <= 1:
+        return []
+    if len(leads) <= _LEADS_SHOWN:
+        return leads
+    gap = (len(leads) - 1) / (_LEADS_SHOWN - 1)
+    return [leads[round(place * gap)] for place in range(_LEADS_SHOWN)]
+
+
+def _errors(row: LeaderboardRow, leads: Sequence[str]) -> list[float]:
+    return [row.by_lead[lead].mae for lead in leads] or [row.mae, row.rmse]
 
 
 def _legend(summary: RunSummary) -> str:
     """What the columns mean, and how the champion's band fared."""
     unit = f" in {summary.forecast.unit}" if summary.forecast else ""
     forecasts = max((row.n for row in summary.leaderboard), default=0)
+    steps = "\nMAE at a lead: so many steps ahead; the rest: over all leads."
     return (
-        f"* champion. Each candidate on the same {forecasts:,} forecasts; errors{unit}.\n"
+        f"* champion. Each candidate on the same {forecasts:,} forecasts; errors{unit}."
+        f"{steps if _shown_leads(summary) else ''}\n"
         "skill, p: against the strongest baseline, by the gate's loss.\n"
-        "coverage: outcomes inside the band; Winkler: the band's score, basis points."
+        f"coverage: outcomes inside the band; Winkler: the band's score, {_band_unit(summary)}."
         f"{_band_of_champion(summary)}"
     )
+
+
+def _band_unit(summary: RunSummary) -> str:
+    unit = next((row.winkler_unit for row in summary.leaderboard), "bp")
+    return "basis points" if unit == "bp" else f"in {unit}"
 
 
 def _band_of_champion(summary: RunSummary) -> str:
     for row in summary.leaderboard:
         if row.candidate == summary.champion.candidate and row.worst_week_coverage is not None:
+            leads = ", ".join(
+                f"{_number(row.by_lead[lead].coverage, '.1%')} at {lead}"
+                for lead in _shown_leads(summary)
+            )
             return (
                 f"\nchampion's band: coverage {_number(row.coverage, '.1%')}, "
                 f"worst week {row.worst_week_coverage:.1%}."
-            )
+            ) + (f"\n  by lead: {leads}." if leads else "")
     return ""
 
 

@@ -11,7 +11,9 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
+from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import polars as pl
@@ -38,6 +40,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.publication import latest_snapshot_id
 from mlops_assets.storage.tables import TableStore
 from mlops_assets.training.tracking import close_parent_run
+from serving.contract.model_card import CONTRACT_VERSION
 from serving.contract.snapshot import (
     FORECASTS,
     LEADERBOARD,
@@ -63,7 +66,8 @@ def run_problem(
         problem_name: its folder below `defs`.
         as_of: the instant to believe in (ISO 8601 with zone); default: now, or with `files` the
             newest value of the files.
-        evaluate_from: first period to evaluate: an instant with zone, or a date (UTC).
+        evaluate_from: first period to evaluate: an instant with zone, or a date (its beginning in
+            the problem's zone).
         progress: takes one line at a time.
 
     Raises:
@@ -96,10 +100,20 @@ def run_problem(
 
 
 def read_summary(settings: Settings, problem_name: str) -> RunSummary | None:
-    """The summary of the newest published snapshot; None before the first."""
+    """The summary of the newest published snapshot, from which `mlops up` goes on.
+
+    None before the first, and where it was written by another version of the contract: neither
+    this command nor the service can read that, and the next run publishes anew.
+    """
     store = TableStore(settings.storage)
     snapshot_id = latest_snapshot_id(store, problem_name)
-    return None if snapshot_id is None else _read(store, problem_name, snapshot_id)
+    if snapshot_id is None:
+        return None
+    folder = f"{problem_prefix(problem_name)}/{snapshot_id}"
+    manifest = json.loads(store.read_file(f"{folder}/{MANIFEST}"))
+    if manifest["contract_version"] != CONTRACT_VERSION:
+        return None
+    return _read(store, problem_name, snapshot_id)
 
 
 def _read(store: TableStore, problem_name: str, snapshot_id: str) -> RunSummary:
@@ -130,7 +144,7 @@ def _read(store: TableStore, problem_name: str, snapshot_id: str) -> RunSummary:
 def _newest(own: pl.DataFrame, unit: str) -> FirstForecast | None:
     if own.is_empty():
         return None
-    row = own.sort("origin", "step").filter(pl.col("origin") == own["origin"].max())
+    row = own.sort("origin", "step", "series").filter(pl.col("origin") == own["origin"].max())
     first = row.select(k for k in FirstForecast.model_fields if k != "unit").row(0, named=True)
     return FirstForecast(**first, unit=unit)
 
@@ -194,10 +208,21 @@ def _run_config(problem: ForecastProblem, evaluate_from: str | None) -> dict[str
     # Dagster's own log lines go to its event log; the terminal shows the run's progress instead.
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if evaluate_from is not None:
-        start = parse_instant(evaluate_from if "T" in evaluate_from else f"{evaluate_from}T00:00Z")
+        start = _start_of(evaluate_from, problem)
         op = backtest_key(problem.name).to_python_identifier()
         config["ops"] = {op: {"config": {"evaluate_from": start.isoformat()}}}
     return config
+
+
+def _start_of(text: str, problem: ForecastProblem) -> datetime:
+    """An instant with its zone, or the beginning of a date in the problem's zone."""
+    if "T" in text:
+        return parse_instant(text)
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return parse_instant(text)  # refuses it by name
+    return datetime.combine(day, time(), tzinfo=ZoneInfo(problem.zone))
 
 
 def _partition_range(problem: ForecastProblem, clock: Clock, settings: Settings) -> dict[str, str]:
@@ -205,7 +230,8 @@ def _partition_range(problem: ForecastProblem, clock: Clock, settings: Settings)
     now = clock.now()
     keys = raw_partitions(problem).get_partition_keys(current_time=now)
     due = due_from(TableStore(settings.storage), problem, settings.data, until=now)
-    first = keys[0] if due is None else min(max(keys[0], f"{due:%Y-%m}-01"), keys[-1])
+    month = None if due is None else f"{due.astimezone(ZoneInfo(problem.zone)):%Y-%m}-01"
+    first = keys[0] if month is None else min(max(keys[0], month), keys[-1])
     return {
         "dagster/asset_partition_range_start": first,
         "dagster/asset_partition_range_end": keys[-1],

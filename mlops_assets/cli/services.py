@@ -59,6 +59,12 @@ def dagster_services(settings: Settings, scratch: Path) -> list[Service]:
     ]
 
 
+def first_run(settings: Settings, problem: str) -> Service:
+    """A run of a problem's whole loop in a process of its own, which ends by itself."""
+    command = _python("mlops_assets.cli.main", "run", problem)
+    return _service(settings, f"first run of {problem}", command, lambda: True)
+
+
 def answers(url: str) -> bool:
     """Whether a GET of `url` gives status 200 now."""
     return fetch(url) is not None

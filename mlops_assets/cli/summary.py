@@ -6,7 +6,9 @@ Here: the data classes and nothing else. Not here: how a run is executed and rea
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 
 class RunFailed(RuntimeError):  # noqa: N818 - it is an outcome, the run's, not a programming error
@@ -15,6 +17,16 @@ class RunFailed(RuntimeError):  # noqa: N818 - it is an outcome, the run's, not 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LeadScore(_Part):
+    """One candidate at one lead."""
+
+    mae: float = Field(description="mean absolute error, target units")
+    rmse: float = Field(description="root mean squared error, target units")
+    n: int = Field(ge=0, description="number of forecasts")
+    coverage: float | None = Field(description="share of outcomes inside the band, 0 to 1")
+    winkler: float | None = Field(description="mean Winkler score of the band, in `winkler_unit`")
 
 
 class LeaderboardRow(_Part):
@@ -30,7 +42,19 @@ class LeaderboardRow(_Part):
     worst_week_coverage: float | None = Field(
         default=None, description="coverage in the fold where it was lowest"
     )
-    winkler: float | None = Field(description="mean Winkler score of the band, basis points")
+    winkler: float | None = Field(description="mean Winkler score of the band, in `winkler_unit`")
+    winkler_unit: str = Field(
+        description="bp (basis points of the last value), or the target's unit"
+    )
+    by_lead: dict[str, LeadScore] = Field(description="the same scores by lead, in steps")
+
+    @field_validator("by_lead", mode="before")
+    @classmethod
+    def _keyed_by_step(cls, value: Any) -> Any:  # noqa: ANN401 pydantic hands over what is there
+        """Take the list of the published table, whose items name their step."""
+        if not isinstance(value, list):
+            return value
+        return {str(lead["step"]): {k: v for k, v in lead.items() if k != "step"} for lead in value}
 
 
 class Verdict(_Part):

@@ -45,6 +45,7 @@ class _Running:
     service: Service
     process: subprocess.Popen[bytes]
     started: float
+    ends_by_itself: bool = False
 
 
 class Supervisor:
@@ -150,6 +151,25 @@ class Supervisor:
                 return False
         return True
 
+    def complete(self, task: Service) -> int | None:
+        """Start a process that ends by itself and wait for it; None when a stop was asked for.
+
+        Returns:
+            Its exit code.
+
+        Raises:
+            ServiceFailed: one of the services ended meanwhile.
+        """
+        self.start(task)
+        running = self._running[-1]
+        running.ends_by_itself = True
+        while running.process.poll() is None:
+            self._raise_for_deaths()
+            if self.stop_asked.wait(_PAUSE_SECONDS):
+                return None
+        self._running.remove(running)
+        return running.process.returncode
+
     def watch(self) -> None:
         """Block until a stop is asked for.
 
@@ -180,7 +200,7 @@ class Supervisor:
     def _raise_for_deaths(self) -> None:
         for running in self._running:
             code = running.process.poll()
-            if code is not None:
+            if code is not None and not running.ends_by_itself:
                 how = f"signal {-code}" if code < 0 else f"exit code {code}"
                 raise ServiceFailed(
                     f"{running.service.name} ended by itself ({how}); "

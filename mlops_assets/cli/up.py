@@ -27,11 +27,12 @@ READY_SECONDS: Final = 60.0
 
 
 def bring_up(settings: Settings, problems: Sequence[str], console: Console) -> None:
-    """Prepare, run what has no champion, serve, and stay until a signal.
+    """Prepare, run the first problem if it has no champion, serve, run the others, and stay.
 
     Args:
         settings: of this namespace.
-        problems: names of the problems that must have a champion before anything is served.
+        problems: names of problems; the first must have a champion before anything is served, the
+            others get theirs beside the services.
         console: where progress and tables go.
 
     Raises:
@@ -44,7 +45,15 @@ def bring_up(settings: Settings, problems: Sequence[str], console: Console) -> N
     ports.ensure_free(settings)
     say(f"Data: {render.data_sentence(settings)}")
     stores.prepare(settings, say)
-    summaries = [_summary_of(settings, problem, say) for problem in problems]
+    first, *others = problems
+    summaries = [_summary_of(settings, first, say)]
+    waiting = []
+    for problem in others:
+        published = _published(settings, problem)
+        if published is None:
+            waiting.append(problem)
+        else:
+            summaries.append(published)
     with (
         tempfile.TemporaryDirectory(prefix="mlops-") as scratch,
         Supervisor() as supervisor,
@@ -54,6 +63,8 @@ def bring_up(settings: Settings, problems: Sequence[str], console: Console) -> N
             ready = f"{settings.api_page}/health/ready"
             supervisor.wait_for(lambda: services.answers(ready), timeout_seconds=READY_SECONDS)
             _show(settings, summaries, console)
+            for problem in waiting:
+                _run_beside(supervisor, settings, problem, console)
             supervisor.watch()
         say("Stopping; a second Ctrl-C does not wait")
         supervisor.stop_all()
@@ -62,13 +73,39 @@ def bring_up(settings: Settings, problems: Sequence[str], console: Console) -> N
 
 def _summary_of(settings: Settings, problem: str, say: Callable[[str], None]) -> RunSummary:
     """The problem's last published outcome; runs its loop when there is none yet."""
-    from mlops_assets.cli.run import read_summary, run_problem
+    from mlops_assets.cli.run import run_problem
 
-    summary = read_summary(settings, problem)
+    summary = _published(settings, problem)
     if summary is not None:
         return summary
     say(f"{problem} has no champion yet: running its whole loop")
     return run_problem(settings, problem, as_of=None, evaluate_from=None, progress=say)
+
+
+def _published(settings: Settings, problem: str) -> RunSummary | None:
+    from mlops_assets.cli.run import read_summary
+
+    return read_summary(settings, problem)
+
+
+def _run_beside(supervisor: Supervisor, settings: Settings, problem: str, console: Console) -> None:
+    """Run a problem's loop beside the services, and show what it came to.
+
+    A run that fails stops nothing: the other problems are served.
+    """
+    say = render.progress_printer(console)
+    task = services.first_run(settings, problem)
+    say(f"{problem} has no champion yet: running its whole loop, progress in {task.log}")
+    code = supervisor.complete(task)
+    if code is None:
+        return
+    summary = _published(settings, problem)
+    if code or summary is None:
+        say(f"{problem}: its run failed (exit code {code}); why is told at the end of {task.log}")
+        return
+    console.print()
+    render.show_outcome(summary, console)
+    say(f"Try: curl {settings.api_page}/forecasts/{problem}/latest")
 
 
 def _start_all(

@@ -42,16 +42,22 @@ def honest_stamps(frequency: timedelta) -> pl.Expr:
 
 
 def copier_is_shifted(
-    forecasts: pl.DataFrame, observations: pl.DataFrame, *, frequency: timedelta
+    forecasts: pl.DataFrame, observations: pl.DataFrame, *, frequency: timedelta, column: str
 ) -> list[str]:
     """Whether a copier of the last value would look better than it is.
 
     Its forecast for v (`last_value`) must be the value observed `step` periods before v, in the
     version that was known at the origin. Were it the value at v, forecasts would be stamped early
     and copying would look perfect.
+
+    Args:
+        forecasts: with series, origin, step, valid_time and last_value.
+        observations: every version of the target's values.
+        frequency: length of a period.
+        column: of the observations, what is forecast.
     """
     versions = observations.select(
-        "series", "known_at", "superseded_at", source_time="valid_time", observed="close"
+        "series", "known_at", "superseded_at", source_time="valid_time", observed=column
     )
     stamped = forecasts.with_row_index("place").with_columns(
         source_time=pl.col("valid_time") - pl.col("step") * frequency

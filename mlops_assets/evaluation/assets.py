@@ -10,12 +10,19 @@ import dagster as dg
 import polars as pl
 
 from mlops_assets.evaluation.backtest import FoldCount, add_bands, run_backtest
+from mlops_assets.evaluation.breakdown import by_label, by_lead
 from mlops_assets.evaluation.folds import evaluation_start, plan_folds
 from mlops_assets.evaluation.leaderboard import leaderboard, weekly
 from mlops_assets.evaluation.plots import figures
-from mlops_assets.evaluation.report import html_report, leaderboard_markdown, predictions_csv
+from mlops_assets.evaluation.report import (
+    html_report,
+    leaderboard_markdown,
+    predictions_csv,
+    table_csv,
+)
 from mlops_assets.features.assets import features_key
 from mlops_assets.features.design import add_targets, feature_columns, lay_rows
+from mlops_assets.features.information import uninformative
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.clock import Clock, parse_instant
 from mlops_assets.orchestration.mlflow_run import mlflow_key
@@ -26,8 +33,8 @@ from mlops_assets.training.recipe import build_recipes, code_version
 from mlops_assets.training.tracking import log_to_parent, run_link
 
 SYNTHETIC: Final = (
-    "Synthetic data: a generator made every value, with a weak signal planted in it. Nothing here "
-    "says anything about a market."
+    "Synthetic data: a generator made every value, signal and noise alike. Nothing here says "
+    "anything about the world."
 )
 CAVEAT: Final = (
     "An edge over the last value is far below trading costs (about 1 bp of the price an hour): "
@@ -91,7 +98,8 @@ def build_backtest_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             else evaluation_start(problem.evaluation, as_of)
         )
         rows = add_targets(lay_rows(features, problem, steps=steps), observations, problem)
-        recipes = build_recipes(problem, feature_columns(rows))
+        left_out = uninformative(features, problem)
+        recipes = build_recipes(problem, feature_columns(rows), left_out=left_out)
         folds = plan_folds(problem, as_of=as_of, evaluate_from=start)
         forecasts, count = run_backtest(
             rows, recipes, folds, store=tables.store(), log=context.log.info
@@ -131,10 +139,9 @@ def build_report_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             as_of=context.resources.clock.now(),
             span=_span(backtest),
             caveats=_caveats(problem, context.resources.platform.settings()),
+            by_label=by_label(backtest, problem),
         )
-        files = {f"report/{name}": png for name, png in pictures.items()}
-        files["report/predictions.csv"] = predictions_csv(backtest)
-        files["report/weekly.csv"] = weekly(backtest, problem).write_csv().encode()
+        files = _report_files(backtest, problem, pictures)
         run_id = log_to_parent(
             texts={"report/evaluation.html": page}, files=files, metrics=_figures_of(board)
         )
@@ -149,6 +156,19 @@ def build_report_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
 def _caveats(problem: ForecastProblem, settings: Settings) -> tuple[str, ...]:
     synthetic = (SYNTHETIC,) if settings.data == "sample" else ()
     return (*synthetic, *((CAVEAT,) if problem.target.transform == "log_return" else ()))
+
+
+def _report_files(
+    backtest: pl.DataFrame, problem: ForecastProblem, pictures: dict[str, bytes]
+) -> dict[str, bytes]:
+    tables = {"weekly": weekly(backtest, problem), "by_lead": by_lead(backtest, problem)}
+    if problem.series_keys:
+        tables["by_label"] = by_label(backtest, problem)
+    return {
+        **{f"report/{name}": png for name, png in pictures.items()},
+        "report/predictions.csv": predictions_csv(backtest, keys=problem.series_keys),
+        **{f"report/{name}.csv": table_csv(table) for name, table in tables.items()},
+    }
 
 
 def _span(backtest: pl.DataFrame) -> tuple[datetime, datetime]:
@@ -171,12 +191,18 @@ def _backtest_metadata(table: pl.DataFrame, count: FoldCount) -> dict[str, dg.Me
 
 
 def _figures_of(board: pl.DataFrame) -> dict[str, float]:
-    return {
-        f"{row['candidate']}.{name}": float(row[name])
-        for row in board.iter_rows(named=True)
-        for name in ("mae", "rmse", "skill", "p_value", "coverage", "winkler")
-        if row[name] is not None
-    }
+    """The scores by name for MLflow, with those at each lead where there are several."""
+    scores = ("mae", "rmse", "mase", "skill", "p_value", "coverage", "winkler")
+    figures: dict[str, float | None] = {}
+    for row in board.iter_rows(named=True):
+        figures |= {f"{row['candidate']}.{name}": row[name] for name in scores}
+        if len(row["by_lead"]) > 1:
+            figures |= {
+                f"{row['candidate']}.{name}_lead_{lead['step']}": lead[name]
+                for lead in row["by_lead"]
+                for name in ("mae", "coverage")
+            }
+    return {name: float(value) for name, value in figures.items() if value is not None}
 
 
 def _report_metadata(

@@ -14,12 +14,25 @@ from typing import Final
 import polars as pl
 
 from mlops_assets.evaluation.folds import Fold, fold_digests
-from mlops_assets.problem import Band, ForecastProblem
+from mlops_assets.problem import ForecastProblem
 from mlops_assets.storage.tables import TableStore
-from mlops_assets.training.fit import ScaleFit, fit_recipe, fit_scale, known_by
-from mlops_assets.training.intervals import scores, trailing_quantile
+from mlops_assets.training.bands import (
+    calibrated,
+    calibration_columns,
+    with_scores,
+    with_spread,
+)
+from mlops_assets.training.fit import ScaleFit, fit_recipe, known_by, scale_of
 from mlops_assets.training.recipe import Recipe
-from mlops_assets.training.target_units import target_units
+from mlops_assets.training.target_units import points, target_units
+
+TABLE: Final = (
+    "candidate", "recipe_id", "baseline", "refit_at", "series", "segment", "origin",
+    "last_observed", "step", "valid_time", "max_known_at", "target_known_at", "last_value",
+    "actual", "point", "lower", "upper", "location", "scale", "score", "noise", "spread", "part",
+    "mase_scale",
+)  # fmt: skip
+"""Columns of the asset `backtest`; the calibration columns of the problem's band follow."""
 
 _KEYS: Final = ["series", "origin", "step"]
 
@@ -65,7 +78,7 @@ def run_backtest(
                 count.reused += 1
                 forecasts = store.read(table)
             else:
-                scale = scale or _fold_scale(recipe, rows, fold)
+                scale = scale or scale_of(recipe, rows, refit_at=fold.refit_at)
                 forecasts = _fold_forecasts(recipe, rows, fold, scale)
                 count.computed += 1
                 if fold.complete:
@@ -98,49 +111,64 @@ def add_bands(
         forecasts: as `run_backtest` gives them, the folds before the span included.
         rows: design rows with targets.
         problem: band and candidates.
-        evaluate_from: periods that start earlier are left out, after they served the quantile.
+        evaluate_from: periods that start earlier are left out, after they served the band.
 
     Returns:
-        Grain (candidate, series, origin, step), sorted: candidate, recipe_id, baseline, refit_at,
-        series, origin, last_observed, step, valid_time, max_known_at, target_known_at,
-        last_value, actual, point, lower, upper, location, scale, score, band_quantile.
+        Grain (candidate, series, origin, step), sorted: `TABLE`, then the calibration columns of
+        the problem's band (`training.bands.calibration_columns`).
     """
-    actuals = rows.select(
-        *_KEYS, "last_observed", "valid_time", "max_known_at", "target_known_at", "last_value",
-        "actual", "log_return",
+    facts = with_spread(rows, problem).select(
+        *_KEYS, "segment", "last_observed", "valid_time", "max_known_at", "target_known_at",
+        "last_value", "actual", "realised", "noise", "spread", "part",
     )  # fmt: skip
-    joined = forecasts.join(actuals, on=_KEYS, how="inner", validate="m:1")
+    joined = forecasts.join(facts, on=_KEYS, how="inner", validate="m:1").join(
+        mase_scales(rows, forecasts["refit_at"].unique()),
+        on=["series", "refit_at"],
+        how="left",
+        validate="m:1",
+    )
     parts = [
-        _banded(part, problem.band, evaluate_from=evaluate_from, problem=problem)
+        _banded(part, evaluate_from=evaluate_from, problem=problem)
         for _, part in joined.group_by("candidate", maintain_order=True)
     ]
     return pl.concat(parts).sort("candidate", "series", "origin", "step")
 
 
+def mase_scales(rows: pl.DataFrame, refits: pl.Series) -> pl.DataFrame:
+    """Mean absolute change over a season of the values known at each refit, by series.
+
+    Returns:
+        Grain (series, refit_at): `mase_scale`, in target units.
+    """
+    known = rows.select("series", "valid_time", "target_known_at", "season_change").unique(
+        ["series", "valid_time"], keep="first"
+    )
+    parts = [
+        known.filter(pl.col("target_known_at") <= refit_at)
+        .group_by("series")
+        .agg(mase_scale=pl.col("season_change").mean())
+        .with_columns(refit_at=pl.lit(refit_at).cast(refits.dtype))
+        for refit_at in refits.sort()
+    ]
+    return pl.concat(parts)
+
+
 def _banded(
-    part: pl.DataFrame, band: Band, *, evaluate_from: datetime, problem: ForecastProblem
+    part: pl.DataFrame, *, evaluate_from: datetime, problem: ForecastProblem
 ) -> pl.DataFrame:
-    realised, location, scale = (part[c].to_numpy() for c in ("log_return", "location", "scale"))
-    scored = part.with_columns(score=pl.Series(scores(realised, location, scale)))
+    point = points(part, part["location"].to_numpy(), problem)
+    scored = with_scores(part, point, problem)
     wanted = scored.filter(
         pl.col("evaluated"), pl.col("valid_time") - problem.frequency >= evaluate_from
     )
-    laid = target_units(trailing_quantile(scored, wanted, band))
+    calibration = calibration_columns(problem)
+    laid = target_units(calibrated(scored, wanted, problem), problem, calibration)
     baseline = problem.candidates[str(part["candidate"][0])].baseline
-    return laid.with_columns(baseline=pl.lit(baseline)).select(
-        "candidate", "recipe_id", "baseline", "refit_at", *_KEYS[:2], "last_observed", "step",
-        "valid_time", "max_known_at", "target_known_at", "last_value", "actual", "point", "lower",
-        "upper", "location", "scale", "score", "band_quantile",
-    )  # fmt: skip
-
-
-def _fold_scale(recipe: Recipe, rows: pl.DataFrame, fold: Fold) -> ScaleFit:
-    """The volatility model of a fold, which all recipes share."""
-    return fit_scale(recipe.scale, recipe.scale_features, rows, refit_at=fold.refit_at)
+    return laid.with_columns(baseline=pl.lit(baseline)).select(*TABLE, *calibration)
 
 
 def _fold_forecasts(
-    recipe: Recipe, rows: pl.DataFrame, fold: Fold, scale: ScaleFit
+    recipe: Recipe, rows: pl.DataFrame, fold: Fold, scale: ScaleFit | None
 ) -> pl.DataFrame:
     past = known_by(rows, fold.refit_at, "all")
     fitted = fit_recipe(recipe, past, refit_at=fold.refit_at, scale=scale)

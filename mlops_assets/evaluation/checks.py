@@ -13,11 +13,11 @@ from mlops_assets.evaluation.assets import backtest_key
 from mlops_assets.evaluation.leaderboard import leaderboard, suspicious
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.resources import Platform, Tables
-from mlops_assets.problem import ForecastProblem
+from mlops_assets.problem import ForecastProblem, SampleSource
 from mlops_assets.storage.io_manager import table_name
 
 COVERAGE_SLACK: Final = 0.03
-"""Pooled coverage may be this far from nominal before the check warns."""
+"""Coverage at a lead may be this far from nominal before the check warns."""
 
 
 def build_backtest_checks(problem: ForecastProblem) -> list[dg.AssetChecksDefinition]:
@@ -49,7 +49,9 @@ def build_backtest_checks(problem: ForecastProblem) -> list[dg.AssetChecksDefini
         stored = store.read(table_name(key))
         observations = store.read(table_name(observations_key(problem.name)))
         faults = misaligned(stored, frequency=problem.frequency)
-        faults += copier_is_shifted(stored, observations, frequency=problem.frequency)
+        faults += copier_is_shifted(
+            stored, observations, frequency=problem.frequency, column=problem.target.column
+        )
         yield _result(key, "alignment", faults, "Every stamp is honest.")
         board = leaderboard(stored, problem)
         floor = credible_ratio(problem, synthetic=platform.settings().data == "sample")
@@ -61,9 +63,12 @@ def build_backtest_checks(problem: ForecastProblem) -> list[dg.AssetChecksDefini
 
 
 def credible_ratio(problem: ForecastProblem, *, synthetic: bool) -> float | None:
-    """The lowest credible RMSE ratio to the last value; sample data has a floor of its own."""
+    """The lowest credible RMSE ratio to the last value; None where none is known.
+
+    Sample data with a planted signal has a floor of its own.
+    """
     sample = problem.target_source.sample
-    if synthetic and sample is not None:
+    if synthetic and isinstance(sample, SampleSource):
         return sample.credible_rmse_ratio
     return problem.evaluation.credible_rmse_ratio
 
@@ -77,10 +82,12 @@ def _incredible(board: pl.DataFrame, floor: float | None) -> list[str]:
 
 
 def _off_coverage(board: pl.DataFrame, nominal: float) -> list[str]:
-    off = board.filter((pl.col("coverage") - nominal).abs() > COVERAGE_SLACK)
+    leads = board.select("candidate", "by_lead").explode("by_lead").unnest("by_lead")
+    off = leads.filter((pl.col("coverage") - nominal).abs() > COVERAGE_SLACK)
     return [
-        f"{name} covers {share:.3f} where {nominal:.2f} is promised (slack {COVERAGE_SLACK})"
-        for name, share in off.select("candidate", "coverage").iter_rows()
+        f"{name} covers {share:.3f} at lead {lead} where {nominal:.2f} is promised "
+        f"(slack {COVERAGE_SLACK})"
+        for name, lead, share in off.select("candidate", "step", "coverage").iter_rows()
     ]
 
 

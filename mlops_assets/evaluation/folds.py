@@ -50,12 +50,16 @@ def evaluation_start(spec: Evaluation, as_of: datetime) -> datetime:
 def plan_folds(
     problem: ForecastProblem, *, as_of: datetime, evaluate_from: datetime | None = None
 ) -> list[Fold]:
-    """The folds that start the band's quantile, then those with origins in [evaluate_from, as_of).
+    """The folds that start the band's quantile, then those that forecast [evaluate_from, as_of).
 
-    Both lie on the same grid, so a span that moves on finds all but its newest fold computed.
+    The first evaluated period is forecast at the largest lead from an origin `max(leads) - 1`
+    periods before it, where the evaluated folds begin. Those for the quantile go back by the
+    calibration stretch and by as much again, since errors at the largest lead come true that much
+    later than at lead 1. All lie on one grid, so a span that moves on finds all but its newest
+    fold computed.
 
     Args:
-        problem: refit rhythm, anchor, number of folds, calibration stretch.
+        problem: refit rhythm, anchor, number of folds, leads, calibration stretch.
         as_of: the instant up to which history is known.
         evaluate_from: start of the evaluation; default `evaluation_start`.
 
@@ -69,8 +73,9 @@ def plan_folds(
             f"evaluation starts at {start:%Y-%m-%dT%H:%M}Z, as-of is {as_of:%Y-%m-%dT%H:%M}Z; "
             "the start must be earlier; move --evaluate-from back or --as-of forward"
         )
-    first = floor_to_grid(start, anchor=spec.anchor, every=spec.refit_every)
-    lead_in = math.ceil(problem.band.calibration / spec.refit_every)
+    reach = (max(spec.leads) - 1) * problem.frequency
+    first = floor_to_grid(start - reach, anchor=spec.anchor, every=spec.refit_every)
+    lead_in = math.ceil((problem.band.calibration + reach) / spec.refit_every)
     folds, refit_at = [], first - lead_in * spec.refit_every
     while refit_at < as_of:
         end = refit_at + spec.refit_every

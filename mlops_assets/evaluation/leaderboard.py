@@ -1,7 +1,8 @@
 """The table of candidates, pooled and by fold, and the alarm for results too good to be true.
 
 Here: scores side by side on the same rows, against the strongest baseline. Not here: formulas
-(`evaluation.metrics`), tests (`evaluation.significance`), who gets promoted (`promotion.decision`).
+(`evaluation.metrics`), tests (`evaluation.significance`), tables by lead and label in full
+(`evaluation.breakdown`), who gets promoted (`promotion.decision`).
 
 All scores are over the problem's leads (`evaluation.leads`), the rows that the gate judges.
 """
@@ -13,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from mlops_assets.evaluation import metrics
+from mlops_assets.evaluation.breakdown import by_lead
 from mlops_assets.evaluation.rows import judged_rows
 from mlops_assets.evaluation.significance import diebold_mariano, mean_differential
 from mlops_assets.problem import ForecastProblem
@@ -24,19 +26,23 @@ _COLUMNS: Final = (
     "baseline",
     "mae",
     "rmse",
+    "mase",
     "mape_pct",
     "r2_return",
     "direction_pct",
     "coverage",
     "winkler",
+    "winkler_unit",
     "n",
     "skill",
     "p_value",
     "worst_week_coverage",
     "mae_ratio",
     "rmse_ratio",
+    "by_lead",
 )
-_BY_FOLD: Final = ("p_value", "worst_week_coverage")
+_POOLED: Final = ("p_value", "worst_week_coverage", "by_lead")
+_LEAD_SCORES: Final = ("step", "mae", "rmse", "n", "coverage", "winkler")
 
 
 class NoBaselineError(ValueError):
@@ -46,10 +52,13 @@ class NoBaselineError(ValueError):
 def leaderboard(frame: pl.DataFrame, problem: ForecastProblem) -> pl.DataFrame:
     """One row a candidate, best first by the problem's loss (ties by name).
 
-    Columns: `candidate, baseline, mae, rmse` (target units), `mape_pct, r2_return, direction_pct,
-    coverage, winkler` (basis points of the last value), `n` (rows), `skill` and `p_value` against
-    the strongest baseline by the problem's loss (one-sided Diebold-Mariano: is it better; 1 for
-    that baseline), `worst_week_coverage`, `mae_ratio` and `rmse_ratio` to that baseline.
+    Columns: `candidate, baseline, mae, rmse` (target units), `mase, mape_pct`, `r2_return` and
+    `direction_pct` (null unless log returns are modelled), `coverage, winkler` (in
+    `winkler_unit`: basis points of the last value for log returns, else target units), `n` (rows),
+    `skill` and `p_value` against the strongest baseline by the problem's loss (one-sided
+    Diebold-Mariano: is it better; 1 for that baseline), `worst_week_coverage`, `mae_ratio` and
+    `rmse_ratio` to that baseline, `by_lead` (a list of structs `step, mae, rmse, n, coverage,
+    winkler`, in the order of the leads).
 
     Raises:
         BacktestRowsError: the candidates do not have the same finite rows.
@@ -66,6 +75,7 @@ def leaderboard(frame: pl.DataFrame, problem: ForecastProblem) -> pl.DataFrame:
         }
     )
     table = table.join(p_values, on="candidate", validate="1:1")
+    table = table.join(_lead_scores(rows, problem), on="candidate", validate="1:1")
     return table.sort("loss", "candidate").select(_COLUMNS)
 
 
@@ -82,7 +92,7 @@ def weekly(frame: pl.DataFrame, problem: ForecastProblem) -> pl.DataFrame:
     rows = judged_rows(frame, problem)
     scores = _scores(rows, problem, ["candidate", "refit_at"])
     table = _against(scores, strongest_baseline(rows, problem), ["refit_at"])
-    columns = [c for c in _COLUMNS if c not in _BY_FOLD]
+    columns = [c for c in _COLUMNS if c not in _POOLED]
     return table.select("refit_at", *columns).sort("refit_at", "candidate")
 
 
@@ -127,18 +137,27 @@ def suspicious(leaderboard: pl.DataFrame, floor: float | None = LEAK_FLOOR) -> l
 
 
 def _scores(rows: pl.DataFrame, problem: ForecastProblem, by: list[str]) -> pl.DataFrame:
+    nothing = pl.lit(None, dtype=pl.Float64)
+    returns = problem.target.transform == "log_return"
     return rows.group_by(by).agg(
         pl.col("baseline").first(),
         metrics.row_loss(problem.evaluation.loss).mean().alias("loss"),
         metrics.mae().alias("mae"),
         metrics.rmse().alias("rmse"),
+        metrics.mase().alias("mase"),
         metrics.mape_pct().alias("mape_pct"),
-        metrics.r2_of_return().alias("r2_return"),
-        metrics.direction_pct().alias("direction_pct"),
+        (metrics.r2_of_return() if returns else nothing).alias("r2_return"),
+        (metrics.direction_pct() if returns else nothing).alias("direction_pct"),
         metrics.coverage().alias("coverage"),
-        metrics.winkler_bp(problem.band.coverage).alias("winkler"),
+        metrics.band_score(problem).alias("winkler"),
+        pl.lit(metrics.band_score_unit(problem)).alias("winkler_unit"),
         pl.len().alias("n"),
     )
+
+
+def _lead_scores(rows: pl.DataFrame, problem: ForecastProblem) -> pl.DataFrame:
+    scores = by_lead(rows, problem).group_by("candidate", maintain_order=True)
+    return scores.agg(pl.struct(_LEAD_SCORES).alias("by_lead"))
 
 
 def _against(scores: pl.DataFrame, baseline: str, by: list[str]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ Here: one function a score, each an aggregation that works in `select` (pooled) 
 
 Notation: y `actual`, f `point`, l `lower`, u `upper`, y0 `last_value`, all in target units; an
 error is f - y; the mean runs over rows. A score that is not defined on some rows is null.
+`mase_scale` is how much a value of the series usually changes over a season, in target units.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import Literal
 
 import polars as pl
 
+from mlops_assets.problem import ForecastProblem
+
 Loss = Literal["absolute_error", "squared_error"]
 """Losses a problem may name; each is per row, lower is better."""
 
 _Y, _F, _Y0 = pl.col("actual"), pl.col("point"), pl.col("last_value")
 _LOWER, _UPPER = pl.col("lower"), pl.col("upper")
+_SCALE = pl.col("mase_scale")
 
 
 def row_loss(loss: Loss) -> pl.Expr:
@@ -46,6 +50,19 @@ def rmse() -> pl.Expr:
     The mean of the predictive distribution minimises it (Gneiting 2011, JASA 106:746-762).
     """
     return row_loss("squared_error").mean().sqrt()
+
+
+def mase() -> pl.Expr:
+    """Mean absolute scaled error, mean(|f - y| / s). Range [0, inf), no unit.
+
+    s is `mase_scale`: the mean absolute change over one season of the values of the same series
+    that were known at the refit, which is the in-sample error of the seasonal naive forecast. Below
+    1 is better than that. Null when a scale is unknown or zero. Hyndman & Koehler 2006, Int. J.
+    Forecasting 22:679-688, section 3 for a season of one period; for others the seasonal naive
+    forecast takes the naive one's place.
+    """
+    scaled = row_loss("absolute_error") / _SCALE
+    return pl.when((_SCALE > 0).fill_null(value=False).all()).then(scaled.mean())
 
 
 def mape_pct() -> pl.Expr:
@@ -109,6 +126,17 @@ def winkler_bp(nominal_coverage: float) -> pl.Expr:
     Comparable across price levels, hence the one for targets that are modelled as log returns.
     """
     return (1e4 * interval_score(nominal_coverage) / _Y0).mean()
+
+
+def band_score(problem: ForecastProblem) -> pl.Expr:
+    """Mean interval score of a problem's bands, in `band_score_unit`. Range [0, inf)."""
+    score = winkler_bp if problem.target.transform == "log_return" else winkler
+    return score(problem.band.coverage)
+
+
+def band_score_unit(problem: ForecastProblem) -> str:
+    """Unit of `band_score`: `bp` of the last value for log returns, else that of the target."""
+    return "bp" if problem.target.transform == "log_return" else problem.target_source.unit
 
 
 def skill(loss: pl.Expr, baseline_loss: pl.Expr) -> pl.Expr:

@@ -1,15 +1,13 @@
 """The evaluation's pictures as PNG files.
 
-Here: four figures drawn from the backtest frame. Not here: scores (`evaluation.metrics`) and the
-page that shows the figures (`evaluation.report`).
-
-Figures are objects of their own (no pyplot, no global state), so that parallel runs cannot mix.
+Here: which pictures a problem gets, and those of a single series. Not here: those of a panel
+(`evaluation.panel_plots`), how paper and fonts look (`evaluation.drawing`), scores
+(`evaluation.metrics`) and the page that shows the figures (`evaluation.report`).
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,7 +15,9 @@ import numpy.typing as npt
 import polars as pl
 
 from mlops_assets.evaluation import metrics
+from mlops_assets.evaluation.drawing import COLOURS, GRID, INK, MUTED, new_figure, png, time_axis
 from mlops_assets.evaluation.leaderboard import mean_losses, strongest_baseline
+from mlops_assets.evaluation.panel_plots import panel_figures
 from mlops_assets.evaluation.rows import judged_rows
 from mlops_assets.evaluation.significance import mean_differential
 from mlops_assets.problem import ForecastProblem
@@ -33,9 +33,6 @@ RECENT_FORECASTS: Final = "recent_forecasts.png"
 COVERAGE: Final = "coverage_by_fold.png"
 RETURNS: Final = "forecast_and_actual_return.png"
 
-_INK, _MUTED, _GRID = "#1c2733", "#5b6875", "#dfe4ea"
-# Okabe & Ito's palette: told apart by colour-blind readers and in print.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _BINS = 10
 _OFF_SCALE = 1.0
 """A loss that grows past this multiple of the best gain leaves the picture, lest it flatten it."""
@@ -66,12 +63,16 @@ def figures(
             f"candidate {candidate!r} is not in the backtest; choose one of "
             f"{', '.join(sorted(rows['candidate'].unique()))}"
         )
-    return {
-        CUMULATIVE_LOSS: _png(_cumulative_loss(rows, problem)),
-        RECENT_FORECASTS: _png(_recent_forecasts(own, problem, recent_days)),
-        COVERAGE: _png(_coverage(own, problem)),
-        RETURNS: _png(_returns(own)),
+    shared = {CUMULATIVE_LOSS: png(_cumulative_loss(rows, problem))}
+    if problem.series_keys:
+        return shared | panel_figures(own, problem)
+    single = {
+        RECENT_FORECASTS: png(_recent_forecasts(own, problem, recent_days)),
+        COVERAGE: png(_coverage(own, problem)),
     }
+    if problem.target.transform == "log_return":
+        single[RETURNS] = png(_returns(own))
+    return shared | single
 
 
 def _cumulative_loss(rows: pl.DataFrame, problem: ForecastProblem) -> Figure:
@@ -79,26 +80,26 @@ def _cumulative_loss(rows: pl.DataFrame, problem: ForecastProblem) -> Figure:
     base = strongest_baseline(rows, problem)
     losses = mean_losses(rows, problem)
     unit = metrics.loss_unit(problem.evaluation.loss, problem.target_source.unit)
-    figure, axes = _figure(
+    figure, (axes,) = new_figure(
         f"{problem.title}: {problem.evaluation.loss.replace('_', ' ')} saved or lost since the "
         f"start,\nagainst the strongest baseline {base} (below zero is better)",
         f"running sum of loss difference, {unit}",
     )
-    times = rows["origin"].unique().sort().to_numpy()
+    times = rows["valid_time"].unique().sort().to_numpy()
     baselines = set(rows.filter("baseline")["candidate"])
-    axes.axhline(0, color=_INK, linewidth=1.2)
+    axes.axhline(0, color=INK, linewidth=1.2)
     lines = {}
     for k, name in enumerate(n for n in losses if n != base):
         d = mean_differential(rows, name, base, problem.evaluation.loss, problem.evaluation.leads)
         lines[name] = np.cumsum(d)
-        colour = _MUTED if name in baselines else _COLOURS[k % len(_COLOURS)]
+        colour = MUTED if name in baselines else COLOURS[k % len(COLOURS)]
         style = "--" if name in baselines else "-"
         axes.plot(times, lines[name], color=colour, linestyle=style, linewidth=1.6, label=name)
     _frame_losses(axes, lines)
     skills = {n: 1 - losses[n] / losses[base] if losses[base] > 0 else 0.0 for n in lines}
     _label_ends(axes, lines, {n: f"{n}  {100 * s:+.2f} %" for n, s in skills.items()})
-    _time_axis(axes)
-    axes.set_xlabel("origin of the forecast, UTC; at the right: skill over the whole span")
+    time_axis(axes)
+    axes.set_xlabel("valid time, UTC; at the right: skill over the whole span")
     return figure
 
 
@@ -110,7 +111,7 @@ def _recent_forecasts(own: pl.DataFrame, problem: ForecastProblem, days: int) ->
     rows = rows.filter(pl.col("valid_time") > end - timedelta(days=days))
     inside = rows.select(metrics.coverage()).item()
     nominal = problem.band.coverage
-    figure, axes = _figure(
+    figure, (axes,) = new_figure(
         f"{problem.title}: the last {days} days of the backtest, {name}, {step} step ahead\n"
         f"{100 * inside:.1f} % of actual values lie in the {100 * nominal:.0f} % band",
         f"{series}, {problem.target_source.unit}",
@@ -120,16 +121,16 @@ def _recent_forecasts(own: pl.DataFrame, problem: ForecastProblem, days: int) ->
         times,
         rows["lower"].to_numpy(),
         rows["upper"].to_numpy(),
-        color=_COLOURS[5],
+        color=COLOURS[5],
         alpha=0.35,
         linewidth=0,
         label=f"{100 * nominal:.0f} % band",
     )
-    axes.plot(times, rows["point"].to_numpy(), color=_COLOURS[0], linewidth=1, label="forecast")
-    axes.plot(times, rows["actual"].to_numpy(), color=_INK, linewidth=1, label="actual")
+    axes.plot(times, rows["point"].to_numpy(), color=COLOURS[0], linewidth=1, label="forecast")
+    axes.plot(times, rows["actual"].to_numpy(), color=INK, linewidth=1, label="actual")
     axes.yaxis.set_major_formatter("{x:,.6g}")
-    axes.legend(frameon=False, ncols=3, loc="best", labelcolor=_INK)
-    _time_axis(axes)
+    axes.legend(frameon=False, ncols=3, loc="best", labelcolor=INK)
+    time_axis(axes)
     axes.set_xlabel("valid time, UTC")
     return figure
 
@@ -144,7 +145,7 @@ def _coverage(own: pl.DataFrame, problem: ForecastProblem) -> Figure:
     nominal = problem.band.coverage
     share, n = 100 * folds["share"].to_numpy(), folds["n"].to_numpy()
     pooled = 100 * own.select(metrics.coverage()).item()
-    figure, axes = _figure(
+    figure, (axes,) = new_figure(
         f"{problem.title}: coverage of {own['candidate'][0]}'s {100 * nominal:.0f} % band by fold\n"
         f"pooled {pooled:.1f} %, worst fold {share.min():.1f} %",
         "actual values inside the band, %",
@@ -155,17 +156,17 @@ def _coverage(own: pl.DataFrame, problem: ForecastProblem) -> Figure:
         times,
         100 * nominal - spread,
         np.minimum(100 * nominal + spread, 100),
-        color=_GRID,
+        color=GRID,
         alpha=0.8,
         linewidth=0,
         label="95 % of folds, if hits were independent at the nominal rate",
     )
-    axes.axhline(100 * nominal, color=_MUTED, linestyle="--", label=f"nominal {100 * nominal:g} %")
-    axes.plot(times, share, color=_COLOURS[0], marker="o", markersize=4, label="by fold")
+    axes.axhline(100 * nominal, color=MUTED, linestyle="--", label=f"nominal {100 * nominal:g} %")
+    axes.plot(times, share, color=COLOURS[0], marker="o", markersize=4, label="by fold")
     low = min(share.min(), (100 * nominal - spread).min())
     axes.set_ylim(low - 0.35 * (101 - low), 101)
-    axes.legend(frameon=False, loc="lower left", labelcolor=_INK)
-    _time_axis(axes)
+    axes.legend(frameon=False, loc="lower left", labelcolor=INK)
+    time_axis(axes)
     axes.set_xlabel("refit, UTC")
     return figure
 
@@ -177,21 +178,20 @@ def _returns(own: pl.DataFrame) -> Figure:
     actual = 1e4 * np.log(own["actual"].to_numpy() / last)
     r2 = own.select(metrics.r2_of_return()).item()
     shown = "not defined" if r2 is None else f"{100 * r2:.2f} %"
-    figure, cloud = _figure(
+    figure, (cloud, means) = new_figure(
         f"{own['candidate'][0]}: explains {shown} of the squared return (R²)",
         "actual return, bp",
-        panels=2,
+        panels=(1, 2),
     )
-    means = figure.axes[1]
-    cloud.scatter(forecast, actual, s=6, color=_COLOURS[0], alpha=0.25, linewidths=0)
-    cloud.axhline(0, color=_MUTED, linewidth=0.8)
-    cloud.set_title("every row", fontsize=10, color=_MUTED, loc="left")
+    cloud.scatter(forecast, actual, s=6, color=COLOURS[0], alpha=0.25, linewidths=0)
+    cloud.axhline(0, color=MUTED, linewidth=0.8)
+    cloud.set_title("every row", fontsize=10, color=MUTED, loc="left")
     cloud.set_xlabel("forecast return, bp")
     if np.ptp(forecast) > _SAME_BP:
         _plot_bin_means(means, forecast, actual)
     else:
         means.set_axis_off()
-        means.set_title("every forecast return is the same", fontsize=10, color=_MUTED, loc="left")
+        means.set_title("every forecast return is the same", fontsize=10, color=MUTED, loc="left")
     return figure
 
 
@@ -201,13 +201,13 @@ def _plot_bin_means(axes: Axes, forecast: FloatArray, actual: FloatArray) -> Non
     y = np.array([actual[g].mean() for g in groups])
     error = np.array([2 * actual[g].std(ddof=1) / np.sqrt(len(g)) for g in groups])
     ends = np.array([x.min(), x.max()])
-    axes.axhline(0, color=_MUTED, linewidth=0.8)
-    axes.plot(ends, ends, color=_MUTED, linestyle="--", label="a forecast that is right on average")
-    axes.errorbar(x, y, yerr=error, fmt="o", color=_COLOURS[1], markersize=5, capsize=2)
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.plot(ends, ends, color=MUTED, linestyle="--", label="a forecast that is right on average")
+    axes.errorbar(x, y, yerr=error, fmt="o", color=COLOURS[1], markersize=5, capsize=2)
     axes.margins(y=0.18)
-    axes.legend(frameon=False, loc="upper left", labelcolor=_INK, fontsize=9)
+    axes.legend(frameon=False, loc="upper left", labelcolor=INK, fontsize=9)
     axes.set_title(
-        f"means of {_BINS} equal groups, ± 2 standard errors", fontsize=10, color=_MUTED, loc="left"
+        f"means of {_BINS} equal groups, ± 2 standard errors", fontsize=10, color=MUTED, loc="left"
     )
     axes.set_xlabel("mean forecast return, bp")
     axes.set_ylabel("mean actual return, bp")
@@ -246,38 +246,3 @@ def _label_ends(axes: Axes, lines: dict[str, FloatArray], labels: dict[str, str]
             fontsize=9,
             va="center",
         )
-
-
-def _figure(title: str, y_label: str, panels: int = 1) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.2, 4.4), dpi=110, layout="constrained", facecolor="white")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, color=_INK)
-    for panel in axes:
-        panel.grid(color=_GRID, linewidth=0.7)
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.spines[["left", "bottom"]].set_color(_MUTED)
-        panel.tick_params(colors=_MUTED, labelsize=9)
-        panel.xaxis.label.set_color(_MUTED)
-        panel.yaxis.label.set_color(_MUTED)
-    axes[0].set_ylabel(y_label)
-    return figure, axes[0]
-
-
-def _time_axis(axes: Axes) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    # matplotlib leaves its date classes without annotations.
-    locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(formatter)
-    axes.margins(x=0.01)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
 
+from mlops_assets.evaluation.breakdown import with_labels
+from mlops_assets.evaluation.panel_plots import label_names
 from mlops_assets.evaluation.rows import COLUMNS, ROW
 from mlops_assets.problem import ForecastProblem
 
@@ -24,12 +27,13 @@ _TABLE: Final[Mapping[str, tuple[str, str]]] = {
     "rmse": ("RMSE{unit}", ",.2f"),
     "skill": ("skill", "+.4f"),
     "p_value": ("p", ".2g"),
+    "mase": ("MASE", ".3f"),
     "mape_pct": ("MAPE, %", ".3f"),
     "r2_return": ("R² of return", ".4f"),
     "direction_pct": ("direction, %", ".1f"),
     "coverage": ("coverage", ".3f"),
     "worst_week_coverage": ("worst week", ".3f"),
-    "winkler": ("Winkler, bp", ",.1f"),
+    "winkler": ("Winkler{band_unit}", ",.1f"),
     "mae_ratio": ("MAE ratio", ".4f"),
     "rmse_ratio": ("RMSE ratio", ".4f"),
     "n": ("rows", ",d"),
@@ -39,10 +43,15 @@ _TABLE: Final[Mapping[str, tuple[str, str]]] = {
 _LEGEND: Final = (
     "Every candidate is scored on the same rows, none of which its fit had seen. Errors are "
     "forecast minus actual. Skill is 1 - loss / loss of the strongest baseline; p is the "
-    "one-sided Diebold-Mariano test against it; ratios are to it. R² compares with a zero return. "
-    "Direction leaves out rows without a move. Winkler is the interval score in basis points of "
-    "the last value: width plus a penalty for every miss."
+    "one-sided Diebold-Mariano test against it; ratios are to it."
 )
+_LEGEND_OF: Final = {
+    "mase": "MASE is the error over the usual change of a series in one season before the refit.",
+    "r2_return": "R² compares with a zero return.",
+    "direction_pct": "Direction leaves out rows without a move.",
+    "winkler": "Winkler is the interval score in {band_unit}: width plus a penalty for every miss.",
+}
+"""What is explained where the column is shown."""
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2733; --muted: #5b6875; --line: #dfe4ea;
@@ -78,6 +87,7 @@ def html_report(
     verdict: Mapping[str, Any] | None = None,
     caveats: Sequence[str] = (),
     provenance: Mapping[str, str] | None = None,
+    by_label: pl.DataFrame | None = None,
 ) -> str:
     """One HTML page without scripts or outside files, readable in light and dark.
 
@@ -90,6 +100,7 @@ def html_report(
         verdict: the gate's verdict in JSON form; None before the gate has spoken.
         caveats: what a reader must know before acting on the figures, one paragraph each.
         provenance: where the figures come from, such as run and data version, by name.
+        by_label: the table of `evaluation.breakdown.by_label`; shown for the best candidate.
 
     Returns:
         The page as text; every value is escaped.
@@ -103,8 +114,9 @@ def html_report(
         *(f'<p class="caveat">{_text(caveat)}</p>' for caveat in caveats),
         "<h2>Leaderboard</h2>",
         _leaderboard_table(leaderboard, problem.target_source.unit, holder),
-        f'<p class="muted">{_text(_LEGEND)}</p>',
+        f'<p class="muted">{_text(_legend(leaderboard))}</p>',
         *(_picture(name, png) for name, png in figures.items()),
+        *(_labels(by_label, leaderboard, problem) if by_label is not None else ()),
         *(_verdict_figures(verdict) if verdict else ()),
         *(("<h2>Provenance</h2>", _pairs(provenance)) if provenance else ()),
     ]
@@ -124,24 +136,31 @@ def leaderboard_markdown(leaderboard: pl.DataFrame, unit: str = "") -> str:
         leaderboard: the table of `evaluation.leaderboard.leaderboard`.
         unit: of the target, named in the headings.
     """
-    columns = [c for c in _TABLE if c in leaderboard.columns]
-    rule = ["---" if c == "candidate" else "---:" for c in columns]
+    columns = _shown_columns(leaderboard, unit)
+    rule = ["---" if c.name == "candidate" else "---:" for c in columns]
     cells = [
-        [_cell(row, c).replace("|", "\\|").replace("_", "\\_") for c in columns]
+        [c.cell(row).replace("|", "\\|").replace("_", "\\_") for c in columns]
         for row in leaderboard.iter_rows(named=True)
     ]
-    lines = [[_heading(c, unit) for c in columns], rule, *cells]
+    lines = [[c.heading for c in columns], rule, *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def predictions_csv(frame: pl.DataFrame) -> bytes:
-    """The backtest as CSV: UTF-8, a header, instants in ISO 8601 UTC, by candidate and row."""
-    return (
-        frame.select(COLUMNS)
-        .sort("candidate", *ROW)
-        .write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ")
-        .encode()
-    )
+def predictions_csv(frame: pl.DataFrame, *, keys: Sequence[str] = ()) -> bytes:
+    """The backtest as CSV: UTF-8, a header, instants in ISO 8601 UTC, by candidate and row.
+
+    Args:
+        frame: the backtest (see `evaluation.rows`).
+        keys: of a panel; each adds a column with the label of the row's series.
+    """
+    rows = with_labels(frame.select(COLUMNS), tuple(keys)).sort("candidate", *ROW)
+    after = COLUMNS.index("segment") + 1
+    return table_csv(rows.select(*COLUMNS[:after], *keys, *COLUMNS[after:]))
+
+
+def table_csv(table: pl.DataFrame) -> bytes:
+    """A table as CSV: UTF-8, a header, instants in ISO 8601 UTC."""
+    return table.write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ").encode()
 
 
 def _text(value: object) -> str:
@@ -152,16 +171,53 @@ def _instant(value: datetime) -> str:
     return f"{value:%Y-%m-%d %H:%M} UTC"
 
 
-def _heading(column: str, unit: str) -> str:
-    return _TABLE[column][0].format(unit=f", {unit}" if unit else "")
+@dataclass(frozen=True)
+class _Column:
+    """One column of the leaderboard on paper; `lead` is the place of a lead's MAE, from 0."""
+
+    name: str
+    heading: str
+    form: str
+    lead: int | None = None
+
+    def cell(self, row: Mapping[str, Any]) -> str:
+        value = row[self.name] if self.lead is None else row["by_lead"][self.lead]["mae"]
+        if value is None:
+            return _MISSING
+        text = format(value, self.form)
+        return f"{text} (baseline)" if self.name == "candidate" and row["baseline"] else text
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    value = row[column]
-    if value is None:
-        return _MISSING
-    text = format(value, _TABLE[column][1])
-    return f"{text} (baseline)" if column == "candidate" and row["baseline"] else text
+def _shown_columns(leaderboard: pl.DataFrame, unit: str) -> list[_Column]:
+    """The columns that hold a score; for several leads the MAE at each stands in for the RMSE."""
+    units = {"unit": f", {unit}" if unit else "", "band_unit": f", {_band_unit(leaderboard)}"}
+    leads = leaderboard["by_lead"][0] if "by_lead" in leaderboard.columns else []
+    columns = []
+    for name, (heading, form) in _TABLE.items():
+        if name == "rmse" and len(leads) > 1:
+            columns += [
+                _Column(name, f"MAE at {lead['step']}", form, place)
+                for place, lead in enumerate(leads)
+            ]
+        elif name in leaderboard.columns and not leaderboard[name].is_null().all():
+            columns.append(_Column(name, heading.format(**units), form))
+    return columns
+
+
+def _band_unit(leaderboard: pl.DataFrame) -> str:
+    return str(leaderboard["winkler_unit"][0]) if "winkler_unit" in leaderboard.columns else ""
+
+
+def _legend(leaderboard: pl.DataFrame) -> str:
+    unit = _band_unit(leaderboard)
+    band_unit = (
+        "basis points of the last value" if unit == "bp" else f"units of the target ({unit})"
+    )
+    shown = {column.name for column in _shown_columns(leaderboard, "")}
+    notes = [_LEGEND, *(note for name, note in _LEGEND_OF.items() if name in shown)]
+    if len(leaderboard["by_lead"][0]) > 1:
+        notes.append("MAE at a number is the one so many steps ahead; all else is over all leads.")
+    return " ".join(notes).format(band_unit=band_unit)
 
 
 def _table(head: Iterable[str], rows: Iterable[tuple[str, Iterable[str]]]) -> str:
@@ -178,14 +234,39 @@ def _table(head: Iterable[str], rows: Iterable[tuple[str, Iterable[str]]]) -> st
 
 
 def _leaderboard_table(leaderboard: pl.DataFrame, unit: str, holder: str | None) -> str:
-    columns = [c for c in _TABLE if c in leaderboard.columns]
+    columns = _shown_columns(leaderboard, unit)
     return _table(
-        (_heading(c, unit) for c in columns),
+        (c.heading for c in columns),
         (
-            ("holder" if row["candidate"] == holder else "", [_cell(row, c) for c in columns])
+            ("holder" if row["candidate"] == holder else "", [c.cell(row) for c in columns])
             for row in leaderboard.iter_rows(named=True)
         ),
     )
+
+
+def _labels(
+    by_label: pl.DataFrame, leaderboard: pl.DataFrame, problem: ForecastProblem
+) -> list[str]:
+    """The best candidate's scores by label, with the name that the pictures give each label."""
+    best = leaderboard["candidate"][0]
+    own = by_label.filter(pl.col("candidate") == best)
+    if own.is_empty():
+        return []
+    names = label_names(problem)
+    cells = [
+        [
+            row["key"].replace("_", " "),
+            row["label"],
+            names[row["key"]][row["label"]],
+            f"{row['mae']:,.2f}",
+            f"{row['coverage']:.3f}",
+            f"{row['n']:,d}",
+        ]
+        for row in own.iter_rows(named=True)
+    ]
+    head = ("key", "label", "in the pictures", f"MAE, {problem.target_source.unit}")
+    table = _table((*head, "coverage", "rows"), (("", line) for line in cells))
+    return [f"<h2>{_text(best)} by label</h2>", table]
 
 
 def _picture(name: str, png: bytes) -> str:

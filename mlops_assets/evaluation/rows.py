@@ -4,8 +4,9 @@ Here: the columns that every score reads, and the refusal of frames that would c
 like. Not here: how the rows are made (`evaluation.backtest`) or scored (`evaluation.metrics`).
 
 Grain (candidate, series, origin, step). Columns: `candidate, recipe_id` text, `baseline` flag,
-`refit_at, origin, last_observed, valid_time` UTC instants, `series` text, `step` (1 = next period),
-`last_value, actual, point, lower, upper` in target units.
+`refit_at, origin, last_observed, valid_time` UTC instants, `series, segment` text, `step` (1 = next
+period), `last_value, actual, point, lower, upper` and `mase_scale` (null when unknown) in target
+units.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ COLUMNS: Final = (
     "baseline",
     "refit_at",
     "series",
+    "segment",
     "origin",
     "last_observed",
     "valid_time",
     "step",
     *VALUES,
+    "mase_scale",
 )
 
 

@@ -20,7 +20,7 @@ from mlops_assets.evaluation.metrics import Loss, row_loss
 FloatArray = npt.NDArray[np.float64]
 Alternative = Literal["less", "greater"]
 
-MIN_ORIGINS: Final = 30
+MIN_PERIODS: Final = 30
 """Fewer differences prove nothing: a variance from so few lags rejects a true null too often."""
 _RELATIVE_ZERO: Final = 1e-12
 """A spread below this share of the largest difference is rounding, not variance."""
@@ -35,11 +35,11 @@ class DMResult:
     p_value: float
     """One-sided; 1 when there is no variance or too few differences."""
     n: int
-    """Number of loss differences (origins)."""
+    """Number of loss differences (valid periods)."""
     mean: float
     """Mean loss difference, in units of the loss; negative when the first forecast is better."""
     bandwidth: int
-    """Largest lag in the variance, in origins."""
+    """Largest lag in the variance, in valid periods."""
 
 
 def diebold_mariano(
@@ -52,13 +52,13 @@ def diebold_mariano(
 
     Args:
         loss_differential: d, shape (n,), loss of the first minus loss of the second forecast, one
-            value an origin, in time order.
+            value a valid period, in time order.
         lead: h, the largest lead in the differential, in steps; errors of optimal forecasts are
             correlated over h - 1 steps.
         alternative: "less" asks whether the first is better, "greater" whether it is worse.
 
     Returns:
-        The test; p = 1 when d does not vary, has fewer than `MIN_ORIGINS` or no more than h values.
+        The test; p = 1 when d does not vary, has fewer than `MIN_PERIODS` or no more than h values.
 
     Raises:
         ValueError: d is not a vector of finite numbers, or the lead is below 1.
@@ -77,7 +77,7 @@ def diebold_mariano(
     bandwidth = newey_west_bandwidth(n, lead)
     mean = float(d.mean()) if n else 0.0
     nothing = DMResult(statistic=0.0, p_value=1.0, n=n, mean=mean, bandwidth=bandwidth)
-    if n < MIN_ORIGINS or n <= lead or np.ptp(d) <= _RELATIVE_ZERO * np.abs(d).max():
+    if n < MIN_PERIODS or n <= lead or np.ptp(d) <= _RELATIVE_ZERO * np.abs(d).max():
         return nothing
     variance = long_run_variance(d, bandwidth)
     if variance <= (_RELATIVE_ZERO * float(np.abs(d).max())) ** 2:
@@ -131,10 +131,11 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def mean_differential(
     frame: pl.DataFrame, a: str, b: str, loss: Loss, leads: Collection[int]
 ) -> FloatArray:
-    """Loss of candidate `a` minus loss of candidate `b`, one value an origin, in time order.
+    """Loss of candidate `a` minus loss of candidate `b`, one value a valid period, in time order.
 
-    Within an origin the loss is first averaged over series and leads: errors of one moment are
-    correlated across them, so that the number of independent pieces of evidence is that of origins.
+    Within a valid period the loss is first averaged over series and leads: they miss the same
+    outcomes, so that the number of independent pieces of evidence is that of periods. Every period
+    holds all leads, the first and the last ones too, which an origin does not.
 
     Args:
         frame: the backtest (see `evaluation.rows`), with the same rows for both candidates.
@@ -144,7 +145,7 @@ def mean_differential(
         leads: the steps that count.
 
     Returns:
-        Shape (origins,), in units of the loss.
+        Shape (valid periods,), in units of the loss.
 
     Raises:
         ValueError: a candidate has no row at these leads.
@@ -158,9 +159,9 @@ def mean_differential(
                 f"candidate {name!r} has no row at leads {sorted(leads)}; both sides of a "
                 "comparison need rows; backtest it or correct the name"
             )
-        losses.append(own.group_by("origin").agg(row_loss(loss).mean().alias("loss")))
-    both = losses[0].join(losses[1], on="origin", suffix="_b", validate="1:1").sort("origin")
-    return (both["loss"] - both["loss_b"]).to_numpy()
+        losses.append(own.group_by("valid_time").agg(row_loss(loss).mean().alias("loss")))
+    both = losses[0].join(losses[1], on="valid_time", suffix="_b", validate="1:1")
+    return both.sort("valid_time").select(pl.col("loss") - pl.col("loss_b")).to_series().to_numpy()
 
 
 def _student_t_cdf(statistic: float, degrees: int) -> float:

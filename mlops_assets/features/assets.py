@@ -6,6 +6,8 @@ import dagster as dg
 import polars as pl
 
 from mlops_assets.features.feature_set import INDEX, compute_features
+from mlops_assets.features.information import uninformative
+from mlops_assets.features.stepwise import columns_by_design_name
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.code_version import fingerprint
 from mlops_assets.orchestration.freshness import freshness
@@ -35,20 +37,34 @@ def build_features_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         freshness_policy=freshness(problem.freshness["features"]),
         io_manager_key="io_manager",
     )
-    def features(observations: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:
+    def features(
+        context: dg.AssetExecutionContext, observations: pl.DataFrame
+    ) -> dg.MaterializeResult[pl.DataFrame]:
         table = compute_features(observations, problem)
-        return dg.MaterializeResult(value=table, metadata=_metadata(table))
+        left_out = uninformative(table, problem)
+        for name, reason in left_out.items():
+            context.log.info(f"feature {name} carries no information: {reason}")
+        return dg.MaterializeResult(value=table, metadata=_metadata(table, left_out))
 
     return features
 
 
-def _metadata(table: pl.DataFrame) -> dict[str, dg.MetadataValue]:
-    names = [c for c in table.columns if c not in INDEX]
-    missing = table.select(pl.col(names).is_null().mean()).row(0)
-    lines = [f"| {n} | {share:.1%} |" for n, share in zip(names, missing, strict=True)]
+def _metadata(table: pl.DataFrame, left_out: dict[str, str]) -> dict[str, dg.MetadataValue]:
+    names = columns_by_design_name(c for c in table.columns if c not in INDEX)
+    missing = {
+        name: table.select(pl.mean_horizontal(pl.col(columns).is_null().mean())).item()
+        for name, columns in names.items()
+    }
     return {
         "features": dg.MetadataValue.int(len(names)),
         "first_origin": dg.MetadataValue.text(str(table["origin"].min())),
         "newest_origin": dg.MetadataValue.text(str(table["origin"].max())),
-        "missing": dg.MetadataValue.md("\n".join(["| feature | missing |", "|---|---|", *lines])),
+        "missing": _two_columns("missing", {n: f"{share:.1%}" for n, share in missing.items()}),
+        "left_out": _two_columns("carries no information", left_out),
     }
+
+
+def _two_columns(heading: str, by_feature: dict[str, str]) -> dg.MetadataValue:
+    lines = [f"| {name} | {text} |" for name, text in by_feature.items()]
+    table = "\n".join([f"| feature | {heading} |", "|---|---|", *lines])
+    return dg.MetadataValue.md(table if lines else "none")

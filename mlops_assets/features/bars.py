@@ -30,7 +30,7 @@ class Bars:
         valid_time: close of each bar, datetime64[us], UTC, without gaps.
         open, high, low, close: prices in the source's unit; NaN where no bar was known.
         volume: traded amount in the source's unit; NaN where unknown.
-        exogenous: other sources as of each bar's publication: name -> (close, age in hours).
+        exogenous: other sources as of each bar's publication: name -> (value, age in hours).
     """
 
     series: str
@@ -73,7 +73,7 @@ def bars_on_grid(
 
     Args:
         frame: columns series, valid_time, open, high, low, close, volume and, for each exogenous
-            source e, `{e}_close` and `{e}_age_hours`; one row per (series, valid_time).
+            source e, `{e}_value` and `{e}_age_hours`; one row per (series, valid_time).
         frequency: distance of two bars.
         exogenous: names of the exogenous sources.
 
@@ -114,5 +114,5 @@ def _one_series(
         low=column("low"),
         close=column("close"),
         volume=column("volume"),
-        exogenous={e: (column(f"{e}_close"), column(f"{e}_age_hours")) for e in exogenous},
+        exogenous={e: (column(f"{e}_value"), column(f"{e}_age_hours")) for e in exogenous},
     )

@@ -1,8 +1,10 @@
 """Features known in advance: the clock of the period that is forecast.
 
-Everything here is a function of the valid time alone (its bar runs from `valid_time - frequency`
-to `valid_time`), so it can be joined to any origin without leaking. Trading sessions come from
-exchange_calendars; announcement dates from the problem's YAML.
+Everything here is a function of the valid time alone (its period runs from
+`valid_time - frequency` to `valid_time`), so it can be joined to any origin without leaking. Days
+are those in which a period begins, in the target's zone. Trading sessions come from
+exchange_calendars; announcement dates from the problem's YAML. How far ahead a period is, the kind
+`lead`, is a number of the row and not of the clock: `design` adds it.
 """
 
 from __future__ import annotations
@@ -16,11 +18,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlops_assets.problem import EventCalendar
+from mlops_assets.problem import EventCalendar, FeatureGroup, ForecastProblem
 
 Times = npt.NDArray[np.datetime64]
 IntArray = npt.NDArray[np.int64]
 Columns = dict[str, npt.NDArray[np.float64]]
+
+LEAD: Final = "lead"
+"""Kind of the calendar feature `lead_steps`."""
+
+LEAD_COLUMN: Final = "lead_steps"
+"""Steps from the newest known period to the one that is forecast, 1 for the next."""
+
+COLDEST_DAY: Final = 30
+"""Day of the year at which `season_cosine` is lowest: January 30th."""
 
 SLOTS: Final = 72
 """Slots of the week: 24 hours x {Monday to Friday, Saturday, Sunday}, UTC."""
@@ -69,10 +80,82 @@ def us_session(opens: Times, frequency: timedelta) -> Columns:
     return {"us_session": share, "us_holiday": holiday.astype(np.float64)}
 
 
+def day_of_week(days: Times) -> Columns:
+    """`weekday_0` (Monday) to `weekday_6`: 1 on that day of the week."""
+    weekday = _weekday(days)
+    return {f"weekday_{k}": (weekday == k).astype(np.float64) for k in range(7)}
+
+
+def month_of_year(days: Times) -> Columns:
+    """`month_01` to `month_12`: 1 in that month."""
+    month = _month(days)
+    return {f"month_{k:02d}": (month == k).astype(np.float64) for k in range(1, 13)}
+
+
+def calendar_numbers(days: Times) -> Columns:
+    """Month 1 to 12, day of the month from 1, weekday 0 (Monday) to 6, day of the year from 1."""
+    day_of_month = (days - days.astype("datetime64[M]")).astype(np.int64) + 1
+    columns = {
+        "calendar_month": _month(days),
+        "calendar_day": day_of_month,
+        "calendar_weekday": _weekday(days),
+        "calendar_day_of_year": _day_of_year(days),
+    }
+    return {name: column.astype(np.float64) for name, column in columns.items()}
+
+
+def yearly_season(days: Times) -> Columns:
+    """`season_cosine`: -1 on January 30th and 1 half a year later; `season_sine`, a quarter on.
+
+    `-cos(a)` and `sin(a)` of the angle `a = 2 pi (day of the year - COLDEST_DAY) / 365.25`.
+    """
+    angle = 2 * np.pi * (_day_of_year(days) - COLDEST_DAY) / 365.25
+    return {"season_cosine": -np.cos(angle), "season_sine": np.sin(angle)}
+
+
 BUILDERS: Final[dict[str, Callable[[Times, timedelta], Columns]]] = {
     f.__name__: f for f in (slot_of_week, new_york_business_hour, us_session)
 }
+"""Kinds of calendar features made from the instants at which periods open, UTC."""
+
+DAY_BUILDERS: Final[dict[str, Callable[[Times], Columns]]] = {
+    f.__name__: f for f in (day_of_week, month_of_year, calendar_numbers, yearly_season)
+}
+"""Kinds of calendar features made from the days in which periods open."""
+
+KINDS: Final = (*BUILDERS, *DAY_BUILDERS, LEAD)
 """Kinds of calendar features that a problem's YAML may name (source `calendar`)."""
+
+
+def clock_columns(opens: Times, problem: ForecastProblem) -> Columns:
+    """All features of a problem that the period's clock decides: calendar and events.
+
+    Args:
+        opens: starts of the periods, UTC, datetime64[us].
+        problem: names the groups, the length of a period and the zone of its days.
+    """
+    columns: Columns = {}
+    for group in problem.features:
+        columns |= columns_of_group(opens, group, problem)
+    return columns
+
+
+def columns_of_group(opens: Times, group: FeatureGroup, problem: ForecastProblem) -> Columns:
+    """The columns of one feature group; none for observed features and for `LEAD`."""
+    if group.source == "events":
+        return event_hours(opens, problem.frequency, problem.events)
+    if group.source != "calendar" or group.kind == LEAD:
+        return {}
+    if group.kind in DAY_BUILDERS:
+        return DAY_BUILDERS[group.kind](local_days(opens, problem.zone))
+    return BUILDERS[group.kind](opens, problem.frequency)
+
+
+def local_days(instants: Times, zone: str) -> Times:
+    """The date, datetime64[D], that each instant (UTC) has in a zone."""
+    local = pl.Series(instants).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    days: Times = local.dt.date().to_numpy().astype("datetime64[D]")
+    return days
 
 
 def event_hours(opens: Times, frequency: timedelta, events: Mapping[str, EventCalendar]) -> Columns:
@@ -85,6 +168,21 @@ def event_hours(opens: Times, frequency: timedelta, events: Mapping[str, EventCa
         inside = (after >= np.timedelta64(0)) & (after < np.timedelta64(frequency))
         out[f"event_{name}"] = inside.astype(np.float64)
     return out
+
+
+def _weekday(days: Times) -> IntArray:
+    weekday: IntArray = (days.astype(np.int64) + 3) % 7  # 1970-01-01 is a Thursday: Monday is 0
+    return weekday
+
+
+def _month(days: Times) -> IntArray:
+    month: IntArray = days.astype("datetime64[M]").astype(np.int64) % 12 + 1
+    return month
+
+
+def _day_of_year(days: Times) -> IntArray:
+    number: IntArray = (days - days.astype("datetime64[Y]")).astype(np.int64) + 1
+    return number
 
 
 def _event_instants(calendar: EventCalendar) -> Times:

@@ -59,7 +59,7 @@ def find_leaks(
     leaks = []
     for origin in origins:
         stored = features.filter(pl.col("origin") == origin).sort("series")
-        fresh = compute_features(known_at(observations, origin), problem)
+        fresh = compute_features(known_at(observations, origin), problem, since=origin)
         knowable = fresh.filter(pl.col("origin") == origin).sort("series")
         if not stored.select(INDEX[:3]).equals(knowable.select(INDEX[:3])):
             leaks.append(Leak("origin", origin, float(len(stored)), float(len(knowable))))

@@ -12,7 +12,7 @@ from mlops_assets.evaluation.assets import backtest_key, report_key
 from mlops_assets.features.assets import features_key
 from mlops_assets.features.design import lay_rows
 from mlops_assets.forecasting import live
-from mlops_assets.forecasting.snapshot import snapshot_files
+from mlops_assets.forecasting.snapshot import INPUT_WINDOW, snapshot_files
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.clock import Clock, real_now
 from mlops_assets.orchestration.freshness import freshness
@@ -37,6 +37,10 @@ def forecasts_key(problem: str) -> dg.AssetKey:
 def published_key(problem: str) -> dg.AssetKey:
     """Asset key of a problem's published snapshot."""
     return dg.AssetKey([problem, "published"])
+
+
+_SHOWN_SERIES: Final = 5
+"""Series whose newest forecasts Dagster's page shows."""
 
 
 def build_forecasts_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
@@ -71,9 +75,8 @@ def build_forecasts_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         **models: pl.DataFrame,
     ) -> dg.MaterializeResult[pl.DataFrame]:
         earlier = _earlier(tables.store(), problem)
-        rows = live.newest_rows(
-            lay_rows(features, problem, steps=range(1, problem.horizon + 1)), earlier
-        )
+        new_origins = live.newest_origins(features, earlier)
+        rows = lay_rows(new_origins, problem, steps=range(1, problem.horizon + 1))
         registered = pl.concat(models.values())["version"].drop_nulls().to_list()
         versions = dict.fromkeys([champion["version"][-1], *registered])
         loaded = _load(Registry(platform.settings(), problem.name), list(versions))
@@ -120,7 +123,8 @@ def build_published_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         evaluation_report: pl.DataFrame,
         champion: pl.DataFrame,
     ) -> dg.MaterializeResult[None]:
-        rows = lay_rows(features, problem, steps=range(1, problem.horizon + 1))
+        recent = features.filter(pl.col("origin") > pl.col("origin").max() - INPUT_WINDOW)
+        rows = lay_rows(recent, problem, steps=range(1, problem.horizon + 1))
         files = snapshot_files(
             problem,
             rows=rows,
@@ -163,7 +167,9 @@ def _load(registry: Registry, versions: list[str]) -> list[live.LoadedVersion]:
 def _forecast_metadata(
     said: pl.DataFrame, champion: str, problem: ForecastProblem
 ) -> dict[str, dg.MetadataValue]:
-    newest = said.filter(pl.col("version") == champion).tail(problem.horizon)
+    newest = said.filter(pl.col("version") == champion).tail(
+        problem.horizon * min(len(problem.series), _SHOWN_SERIES)
+    )
     lines = [
         f"| {r['series']} | {r['valid_time']:%Y-%m-%d %H:%M} UTC | {r['point']:,.2f} "
         f"| {r['lower']:,.2f} to {r['upper']:,.2f} |"
@@ -198,6 +204,7 @@ def _draft(
         data_version=store.data_version(table_name(features_key(problem.name))),
         dagster_run_id=run_id,
         registered_model=settings.registered_model(problem.name),
+        series_keys=problem.series_keys,
         files={},
     )
 

@@ -38,7 +38,9 @@ def build_forecast_checks(problem: ForecastProblem) -> list[dg.AssetChecksDefini
         said = store.read(table_name(key)).filter(pl.col("origin") <= clock.now())
         observations = store.read(table_name(observations_key(problem.name)))
         faults = misaligned(said, frequency=problem.frequency)
-        faults += copier_is_shifted(said, observations, frequency=problem.frequency)
+        faults += copier_is_shifted(
+            said, observations, frequency=problem.frequency, column=problem.target.column
+        )
         yield dg.AssetCheckResult(
             asset_key=key,
             check_name="alignment",

@@ -16,11 +16,11 @@ import polars as pl
 
 from mlops_assets.evaluation.alignment import honest_stamps
 from mlops_assets.problem import ForecastProblem
+from mlops_assets.training.bands import calibrated, with_spread
 from mlops_assets.training.fit import matrix
-from mlops_assets.training.intervals import trailing_quantile
 from mlops_assets.training.onnx_export import run
+from mlops_assets.training.target_units import segment_codes
 from serving.contract.model_card import ModelCard
-from serving.contract.snapshot import BAND_QUANTILE
 from serving.contract.steps import to_target_units
 
 KEY: Final = ("version", "series", "origin", "step")
@@ -62,10 +62,10 @@ class LoadedVersion:
 def calibrate(
     rows: pl.DataFrame, backtest: pl.DataFrame, recipe_id: str, problem: ForecastProblem
 ) -> pl.DataFrame:
-    """The trailing band quantile of a recipe at the origins of design rows.
+    """Design rows with the calibration of a recipe's band at their origins.
 
     Args:
-        rows: design rows (series, origin, step).
+        rows: design rows (series, origin, step) with their features.
         backtest: its rows of this recipe carry the scores that had come true.
         recipe_id: whose scores.
         problem: names the band.
@@ -74,7 +74,7 @@ def calibrate(
         TooFewScoresError: the backtest holds too few rows of the recipe before an origin.
     """
     own = backtest.filter(pl.col("recipe_id") == recipe_id)
-    return trailing_quantile(own, rows, problem.band)
+    return calibrated(own, with_spread(rows, problem), problem)
 
 
 def forecast(
@@ -96,12 +96,10 @@ def forecast(
     ahead = rows.filter(pl.col("origin") >= card.refit_at)
     if ahead.is_empty():
         return empty()
-    laid = calibrate(ahead, backtest, card.recipe_id, problem).rename(
-        {"band_quantile": BAND_QUANTILE}
-    )
+    laid = calibrate(ahead, backtest, card.recipe_id, problem)
     inputs = matrix(laid, tuple(feature.name for feature in card.features))
     last = laid["last_value"].to_numpy()
-    given = to_target_units(card.steps, run(loaded.model, inputs), last)
+    given = to_target_units(card.steps, run(loaded.model, inputs), last, segment_codes(laid))
     table = laid.select(
         "series", "origin", "last_observed", "valid_time", "step", "max_known_at", "last_value"
     ).with_columns(
@@ -145,12 +143,12 @@ def split_sound(said: pl.DataFrame, *, frequency: timedelta) -> tuple[pl.DataFra
     return said.filter(sound), said.filter(~sound)
 
 
-def newest_rows(rows: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
-    """The design rows to forecast: origins after the newest forecast, at least the newest one."""
-    newest = rows["origin"].max()
+def newest_origins(features: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+    """The origins to forecast from: those after the newest forecast, at least the newest one."""
+    newest = features["origin"].max()
     since = earlier["origin"].max() if len(earlier) else None
     after = pl.col("origin") > since if since is not None else pl.lit(value=False)
-    return rows.filter(after | (pl.col("origin") == newest))
+    return features.filter(after | (pl.col("origin") == newest))
 
 
 def is_finite(table: pl.DataFrame) -> bool:

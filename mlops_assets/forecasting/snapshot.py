@@ -15,11 +15,15 @@ import polars as pl
 
 from mlops_assets.forecasting.live import SCHEMA, calibrate
 from mlops_assets.problem import ForecastProblem
-from mlops_assets.training.intervals import LEAST_SCORES
+from mlops_assets.tables.layouts import layout_of
+from mlops_assets.training.bands import calibration_columns
 from serving.contract import snapshot
 
 INPUT_WINDOW: Final = timedelta(days=14)
-"""Origins whose inputs are published."""
+"""Origins whose inputs are published: at most so old."""
+INPUT_ROWS: Final = 6000
+"""At most so many rows of inputs, whole origins, since serving holds them and the calibration of
+every recipe for them in memory."""
 OBSERVED_WINDOW: Final = timedelta(days=90)
 """Observed values that are published for charts."""
 
@@ -38,7 +42,7 @@ def snapshot_files(
 
     Args:
         problem: names the band.
-        rows: design rows of all origins.
+        rows: design rows of the origins within `INPUT_WINDOW`.
         observations: bitemporal.
         backtest: for the calibration of each recipe.
         forecasts: live forecasts of all versions.
@@ -47,17 +51,26 @@ def snapshot_files(
     """
     newest = rows["origin"].max()
     assert isinstance(newest, datetime)
-    recent = rows.filter(pl.col("origin") > newest - INPUT_WINDOW)
+    recent = _recent(rows, newest)
     return {
         snapshot.INPUTS: recent.drop("max_known_at"),
         snapshot.CALIBRATION: _calibration(recent, backtest, problem),
         snapshot.FORECASTS: forecasts.filter(
             pl.col("origin").is_between(newest - OBSERVED_WINDOW, newest, closed="right")
         ).select([c for c in SCHEMA if c not in {"max_known_at", "last_value"}]),
-        snapshot.OBSERVED: _observed(observations, newest - OBSERVED_WINDOW),
+        snapshot.OBSERVED: _observed(observations, newest - OBSERVED_WINDOW, problem),
         snapshot.LEADERBOARD: leaderboard.write_json().encode(),
         snapshot.VERDICT: json.dumps(verdict, indent=2).encode(),
     }
+
+
+def _recent(rows: pl.DataFrame, newest: datetime) -> pl.DataFrame:
+    counted = rows.group_by("origin").len().sort("origin", descending=True)
+    kept = counted.filter(
+        (pl.col("len").cum_sum() <= INPUT_ROWS) | (pl.col("origin") == newest),
+        pl.col("origin") > newest - INPUT_WINDOW,
+    )
+    return rows.join(kept.select("origin"), on="origin", how="semi", maintain_order="left")
 
 
 def _calibration(
@@ -65,19 +78,22 @@ def _calibration(
 ) -> pl.DataFrame:
     """Band quantiles of every recipe at the recent origins that its backtest reaches."""
     known = backtest["target_known_at"].unique().sort()
-    first = known[min(LEAST_SCORES, len(known) - 1)]
-    reached = recent.filter(pl.col("origin") >= first, pl.col("step") == 1)
+    first = known[min(problem.band.least, len(known) - 1)]
+    reached = recent.filter(pl.col("origin") >= first)
     parts = [
         calibrate(reached, backtest, recipe_id, problem).select(
-            pl.lit(recipe_id).alias("recipe_id"), "series", "origin", snapshot.BAND_QUANTILE
+            pl.lit(recipe_id).alias("recipe_id"),
+            *("series", "origin", "step"),
+            *calibration_columns(problem),
         )
         for recipe_id in backtest["recipe_id"].unique().sort()
     ]
     return pl.concat(parts)
 
 
-def _observed(observations: pl.DataFrame, since: datetime) -> pl.DataFrame:
+def _observed(
+    observations: pl.DataFrame, since: datetime, problem: ForecastProblem
+) -> pl.DataFrame:
+    columns = layout_of(problem.target_source.kind).value_names
     current = observations.filter(pl.col("superseded_at").is_null(), pl.col("valid_time") > since)
-    return current.select("series", "valid_time", "open", "high", "low", "close", "volume").sort(
-        "series", "valid_time"
-    )
+    return current.select("series", "valid_time", *columns).sort("series", "valid_time")

@@ -6,7 +6,7 @@ and the checks (`checks`).
 
 # No `from __future__ import annotations`: Dagster reads the annotation of `context` as an object.
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -22,9 +22,9 @@ from mlops_assets.orchestration.resources import Platform, Tables
 from mlops_assets.problem import ForecastProblem, Source
 from mlops_assets.settings import DataMode
 from mlops_assets.storage.io_manager import column_schema
-from mlops_assets.tables.candles import RAW_CANDLES
+from mlops_assets.tables.layouts import layout_of
 
-CODE_VERSION: Final = "1"
+CODE_VERSION: Final = "2"
 """Raised when the same input would give other rows."""
 
 FETCHED_CHECK: Final = "fetched"
@@ -35,8 +35,12 @@ _RUN_BEGINS_WITHIN: Final = timedelta(minutes=10)
 
 
 def raw_partitions(problem: ForecastProblem) -> dg.MonthlyPartitionsDefinition:
-    """Months from the earliest start of all sources: one job runs only equal partitions."""
-    return monthly_partitions(min(problem.sources.values(), key=lambda source: source.start))
+    """Months from the earliest start of all sources, on the clock of the target's zone.
+
+    They are the same for every source, since one job runs only equal partitions.
+    """
+    earliest = min(source.start for source in problem.sources.values())
+    return monthly_partitions(earliest, zone=problem.zone)
 
 
 def raw_key(problem: str, source: str) -> dg.AssetKey:
@@ -50,13 +54,13 @@ def observations_key(problem: str) -> dg.AssetKey:
 
 
 def build_raw_assets(problem: ForecastProblem) -> list[dg.AssetsDefinition]:
-    """One asset for each source: every version of its bars, in monthly partitions."""
+    """One asset for each source: every version of its rows, in monthly partitions."""
     return [_raw_asset(problem, name, source) for name, source in problem.sources.items()]
 
 
 def build_observations_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
     """The asset `observations`; it reads all months of the raw tables and waits for none."""
-    every_month = dg.AllPartitionMapping()
+    every_month, row = dg.AllPartitionMapping(), layout_of(problem.target_source.kind).row
 
     @dg.asset(
         key=observations_key(problem.name),
@@ -66,7 +70,7 @@ def build_observations_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             for source in problem.sources
         ],
         description=(
-            f"{problem.title}: one row per version of a bar of the target, as known at `as_of`, "
+            f"{problem.title}: one row per version of a {row} of the target, as known at `as_of`, "
             "with the newest exogenous values known by then and their age."
         ),
         owners=list(problem.owners),
@@ -78,7 +82,10 @@ def build_observations_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
     )
     def observations(clock: Clock, tables: Tables) -> dg.MaterializeResult[pl.DataFrame]:
         store, as_of = tables.store(), clock.now()
-        raw = {name: read_raw(store, problem.name, name) for name in problem.sources}
+        raw = {
+            name: read_raw(store, problem.name, name, layout=layout_of(source.kind))
+            for name, source in problem.sources.items()
+        }
         frame = observe(raw[problem.target.source], raw, problem, as_of)
         return dg.MaterializeResult(
             value=frame, metadata=_observed_metadata(frame, raw, as_of=as_of)
@@ -88,20 +95,22 @@ def build_observations_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
 
 
 def _raw_asset(problem: ForecastProblem, name: str, source: Source) -> dg.AssetsDefinition:
+    layout = layout_of(source.kind)
+
     @dg.asset(
         key=raw_key(problem.name, name),
         group_name=problem.name,
         partitions_def=raw_partitions(problem),
         backfill_policy=dg.BackfillPolicy.single_run(),
         description=(
-            f"{source.title}: every version of every bar ever fetched. A corrected bar is a new "
-            f"row. Prices in {source.unit}."
+            f"{source.title}: every version of every {layout.row} ever fetched. A corrected one "
+            f"is a new row. Unit: {source.unit}."
         ),
         owners=list(problem.owners),
         kinds={"deltalake", "polars"},
         tags={"stage": "ingestion", "role": source.role},
         code_version=CODE_VERSION,
-        metadata={"dagster/column_schema": column_schema(RAW_CANDLES)},
+        metadata={"dagster/column_schema": column_schema(layout.raw)},
         freshness_policy=freshness(problem.freshness["raw"]),
         check_specs=_fetched_specs(problem, name, source),
     )
@@ -115,8 +124,8 @@ def _raw_asset(problem: ForecastProblem, name: str, source: Source) -> dg.Assets
                 problem.name,
                 name,
                 source,
-                start=window.start,
-                end=window.end,
+                start=window.start.astimezone(UTC),
+                end=window.end.astimezone(UTC),
                 fetched_at=_fetch_time(settings.data, clock),
                 settings=settings,
             )
@@ -176,7 +185,7 @@ def _pull_metadata(report: PullReport, problem: str, name: str) -> dict[str, dg.
     summary = (
         f"| rows | |\n|---|---|\n| inserted | {report.inserted} |\n"
         f"| unchanged | {report.unchanged} |\n| set aside | {report.quarantined} |\n\n"
-        f"Bars closing {report.first_valid_time} to {report.last_valid_time}."
+        f"Valid {report.first_valid_time} to {report.last_valid_time}."
         + "".join(f"\n\n{note}." for note in report.notes)
     )
     return {
@@ -201,6 +210,6 @@ def _observed_metadata(
         "as_of": dg.MetadataValue.text(as_of.isoformat()),
         "newest_valid_time": dg.MetadataValue.text(str(frame["valid_time"].max())),
         "newest_known_at": dg.MetadataValue.text(str(frame["known_at"].max())),
-        "corrected_bars": dg.MetadataValue.int(int(frame["superseded_at"].is_not_null().sum())),
+        "corrected": dg.MetadataValue.int(int(frame["superseded_at"].is_not_null().sum())),
         "sources_without_rows": dg.MetadataValue.text(", ".join(empty) or "none"),
     }

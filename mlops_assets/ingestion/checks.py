@@ -15,31 +15,16 @@ from mlops_assets.ingestion import observations as observed
 from mlops_assets.ingestion import recency
 from mlops_assets.ingestion.assets import observations_key, raw_key
 from mlops_assets.ingestion.pull import read_quarantine, read_raw
-from mlops_assets.ingestion.quality import WARNINGS, Finding, Rule, evaluate, rules_of
+from mlops_assets.ingestion.quality import WARNINGS, Finding, Rule, book_of, evaluate
 from mlops_assets.orchestration.clock import Clock
 from mlops_assets.orchestration.resources import Platform, Tables
 from mlops_assets.problem import ForecastProblem, Source
 from mlops_assets.storage.io_manager import table_name
-
-_MEANING: Final[dict[Rule, str]] = {
-    Rule.SCHEMA: "The table has its columns, types and ranges.",
-    Rule.UNIQUE_KEYS: "No two stored rows share (series, valid_time, known_at).",
-    Rule.PRICES_PRESENT: "Every price is a number above zero.",
-    Rule.NOT_LATER_THAN_FETCH: "No bar closes after it was fetched.",
-    Rule.OHLC_CONSISTENT: "High is the highest and low the lowest price of its bar.",
-    Rule.PLAUSIBLE_RANGE: "Prices lie in the range that the problem's YAML calls plausible.",
-    Rule.ON_BAR_GRID: "Every close lies on the grid of bars.",
-    Rule.NO_CONFLICTING_DUPLICATES: "No pull gives one bar two different values.",
-    Rule.NO_REPEATED_ROWS: "No pull gives one bar twice.",
-    Rule.IN_ORDER: "Bars are delivered in the order of time.",
-    Rule.ZERO_VOLUME: "Every bar has volume and a range.",
-    Rule.GAPS: "No bar is missing between two others.",
-    Rule.RECENCY: "The newest bar is as recent as the trading calendar lets expect.",
-}
+from mlops_assets.tables.layouts import layout_of
 
 _OBSERVATION_MEANING: Final = {
     "schema": "The table has its columns, types and ranges.",
-    "unique_keys": "One row for each version of a bar.",
+    "unique_keys": "One row for each version of a period.",
     "as_known": "Nothing in the table was known later than the run's clock.",
 }
 
@@ -72,12 +57,12 @@ def build_observation_checks(problem: ForecastProblem) -> list[dg.AssetChecksDef
 
 
 def _raw_checks(problem: ForecastProblem, name: str, source: Source) -> dg.AssetChecksDefinition:
-    key = raw_key(problem.name, name)
+    key, layout, book = raw_key(problem.name, name), layout_of(source.kind), book_of(source)
     specs = [
         dg.AssetCheckSpec(
-            str(rule), asset=key, description=_MEANING[rule], blocking=_blocks(rule, source)
+            str(rule), asset=key, description=book.meanings[rule], blocking=_blocks(rule, source)
         )
-        for rule in rules_of(source)
+        for rule in book.rules
     ]
 
     @dg.multi_asset_check(name=f"{problem.name}__raw_{name}_checks", specs=specs)
@@ -85,13 +70,13 @@ def _raw_checks(problem: ForecastProblem, name: str, source: Source) -> dg.Asset
         clock: Clock, tables: Tables, platform: Platform
     ) -> Iterator[dg.AssetCheckResult]:
         store, mode = tables.store(), platform.settings().data
-        stored = read_raw(store, problem.name, name)
-        set_aside = read_quarantine(store, problem.name, name)
+        stored = read_raw(store, problem.name, name, layout=layout)
+        set_aside = read_quarantine(store, problem.name, name, layout=layout)
         found = evaluate(stored, set_aside, name=name, source=source)
         found[Rule.RECENCY] = recency.judge(
             stored, name=name, source=source, now=clock.now(), mode=mode
         )
-        for rule in rules_of(source):
+        for rule in book.rules:
             yield _result(found[rule], key)
 
     return check_raw

@@ -7,6 +7,7 @@ where it is known what was fetched, it covers the months from here on.
 from __future__ import annotations
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from mlops_assets.ingestion.pull import resume_at
 from mlops_assets.problem import ForecastProblem
@@ -17,13 +18,15 @@ from mlops_assets.storage.tables import TableStore
 def due_from(
     store: TableStore, problem: ForecastProblem, mode: DataMode, *, until: datetime
 ) -> datetime | None:
-    """Open of the oldest bar that a run at `until` must fetch, over all sources.
+    """Open of the oldest period that a run at `until` must fetch, over all sources.
 
-    None with `files`, which may correct any month: everything is read.
+    It is told on the clock of the problem's zone, in which months begin. None with `files`, which
+    may correct any month: everything is read.
     """
     if mode == "files":
         return None
-    return min(
+    oldest = min(
         resume_at(store, problem.name, name, source, start=source.start, end=until)
         for name, source in problem.sources.items()
     )
+    return oldest.astimezone(ZoneInfo(problem.zone))

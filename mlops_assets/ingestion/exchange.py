@@ -150,7 +150,7 @@ def _interval(name: str, source: Source) -> str:
     if interval is None:
         raise SourceError(
             f"{name}: the exchange has no bars of {source.period}; it has "
-            f"{', '.join(_INTERVALS.values())}; change `bar` in the problem's YAML"
+            f"{', '.join(_INTERVALS.values())}; change `period` in the problem's YAML"
         )
     return interval
 

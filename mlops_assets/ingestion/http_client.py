@@ -6,6 +6,7 @@ answers (`exchange`, `yahoo`, `naver`, `youtube`).
 | answer | what happens |
 |---|---|
 | 2xx with JSON | returned |
+| 2xx with JSON that lacks a part of what was asked for | again, after a growing pause |
 | 429, 408, 5xx | again, after `Retry-After` (seconds or HTTP date), else after a growing pause |
 | no answer in time, no connection | again, after a growing pause |
 | 418, 401, 403, any other status | ends at once |
@@ -21,11 +22,13 @@ from __future__ import annotations
 import email.utils
 import importlib.metadata
 import logging
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, Literal
 
 import httpx
@@ -107,6 +110,10 @@ Refusal = Callable[[httpx.Response], str | None]
 """What a failed answer means at this source ("rule; remedy"): then it is final. None: as usual."""
 
 
+Lack = Callable[[Any], str | None]
+"""What an answer lacks ("value; rule"): then it is asked for again. None: it is whole."""
+
+
 @dataclass(frozen=True)
 class HttpClient:
     """Asks one service for JSON.
@@ -136,11 +143,26 @@ class HttpClient:
         """
         return self._ask("GET", path, cost=cost, params=dict(params))
 
-    def post(self, path: str, body: Mapping[str, object], *, cost: int = 1) -> Any:  # noqa: ANN401
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        *,
+        cost: int = 1,
+        lack: Lack = lambda _answer: None,
+    ) -> Any:  # noqa: ANN401
         """The JSON that `path` answers to a JSON body; raises as `get`."""
-        return self._ask("POST", path, cost=cost, json=dict(body))
+        return self._ask("POST", path, cost=cost, lack=lack, json=dict(body))
 
-    def _ask(self, method: str, path: str, *, cost: int, **content: Any) -> Any:  # noqa: ANN401
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        cost: int,
+        lack: Lack = lambda _answer: None,
+        **content: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
         patience = _Patience(self.retries, began=time.monotonic())
         attempts = stamina.retry_context(
             on=patience,
@@ -154,7 +176,8 @@ class HttpClient:
             try:
                 for attempt in attempts:
                     with attempt:
-                        return self._once(client, method, path, cost, content)
+                        answer = self._once(client, method, path, cost, content)
+                        return self._whole(answer, lack, path)
             except _TemporaryError as error:
                 raise SourceError(patience.given_up(error)) from error.__cause__
         raise AssertionError("a retry ends in an answer or in an error")
@@ -164,7 +187,7 @@ class HttpClient:
     ) -> object:
         if self.budget is not None:
             self.budget.spend(cost)
-        place = f"{self.source}: {self.base_url.rstrip('/')}{path}"
+        place = self._place(path)
         try:
             response = client.request(method, path, **content)
         except httpx.TimeoutException as error:
@@ -176,6 +199,15 @@ class HttpClient:
         if response.is_success:
             return self._json(response, place)
         raise self._failure(response, place)
+
+    def _place(self, path: str) -> str:
+        return f"{self.source}: {self.base_url.rstrip('/')}{path}"
+
+    def _whole(self, answer: object, lack: Lack, path: str) -> object:
+        lacking = lack(answer)
+        if lacking is not None:
+            raise _TemporaryError(f"{self._place(path)} answered in part: {lacking}")
+        return answer
 
     def _failure(self, response: httpx.Response, place: str) -> Exception:
         told = f"{place} answered {response.status_code}{self._words(response)}"
@@ -218,8 +250,15 @@ class HttpClient:
             base_url=self.base_url,
             headers={"User-Agent": _AGENT, "Accept": "application/json", **shown},
             timeout=self.retries.answer_within,
+            verify=_certificates(),
         ) as client:
             yield client
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The trusted certificates; reading them takes 0.1 s, so they are read once."""
+    return httpx.create_ssl_context()
 
 
 class _TemporaryError(Exception):

@@ -1,16 +1,18 @@
 """Search volumes of Naver DataLab: one call for each segment of gender and ages.
 
 Here: the words of `POST /v1/datalab/search`, and the share that the problems forecast. Not here:
-retries (`http_client`), and an asset (none asks for search volumes yet).
+retries (`http_client`), and how shares become the rows of a source (`search_shares`).
 
 Shape: `{startDate, endDate, timeUnit, keywordGroups: [{groupName, keywords}], gender, ages}` gives
 `results[].{title, data[].{period, ratio}}`. A ratio is relative to the largest of that one
 answer, so only brands of one call can be compared, and only within a segment. A day without
-searches is absent. History is restated from one fetch to the next.
+searches is absent, and so is the day that has not ended. History is restated from one fetch to the
+next. An answer without one of the groups is asked for again, as after an error of the service.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -146,21 +148,22 @@ def fetch_searches(
     return pl.DataFrame(rows, schema=SEARCHES).sort(*SEARCHES)
 
 
-def shares(searches: pl.DataFrame) -> pl.DataFrame:
+def shares(searches: pl.DataFrame, *, brands: Sequence[str]) -> pl.DataFrame:
     """Each brand's share of 100 within its (date, gender, age group).
 
     `share = 100 * ratio / sum of the segment-day's ratios`; a brand without searches has 0. A
     segment-day without any search has no shares and no rows.
 
     Args:
-        searches: schema `SEARCHES`; the brands are those that occur anywhere in it.
+        searches: schema `SEARCHES`.
+        brands: all that were asked for, so that one that nobody searched for has its zeros.
 
     Returns:
         `date, gender, age_group, brand, share_pct`, every brand in every segment-day, sorted.
     """
     days = searches.select(_SEGMENT_DAY).unique()
-    brands = searches.select("brand").unique()
-    complete = days.join(brands, how="cross").join(
+    asked = pl.DataFrame({"brand": brands}, schema={"brand": pl.String})
+    complete = days.join(asked, how="cross").join(
         searches, on=[*_SEGMENT_DAY, "brand"], how="left", validate="1:1"
     )
     total = pl.col("ratio").fill_null(0.0).sum().over(_SEGMENT_DAY)
@@ -196,31 +199,49 @@ def _segment_rows(
 ) -> list[dict[str, Any]]:
     """The rows of one call; every brand must be answered, if only with no days."""
     asked = {"gender": GENDERS[segment.gender], "ages": list(AGES[segment.age_group])}
-    answer = client.post("/v1/datalab/search", {**body, **asked})
+    answer = client.post(
+        "/v1/datalab/search", {**body, **asked}, lack=lambda found: _groups_lacking(found, brands)
+    )
     try:
-        answered = {result["title"]: result["data"] for result in answer["results"]}
         rows = [
             {
                 "date": date.fromisoformat(day["period"]),
                 "gender": segment.gender,
                 "age_group": segment.age_group,
-                "brand": brand,
+                "brand": _plain(result["title"]),
                 "ratio": float(day["ratio"]),
             }
-            for brand, days in answered.items()
-            for day in days
+            for result in answer["results"]
+            for day in result["data"]
         ]
+        if len({(row["date"], row["brand"]) for row in rows}) < len(rows):
+            raise ValueError("a group has a day twice")
     except (TypeError, ValueError, LookupError) as error:
-        raise SourceError(
-            f"Naver DataLab's answer cannot be read ({error!r}); it must hold results[].title and "
-            "data[].{period, ratio}; check the base address"
-        ) from error
-    if set(answered) != set(brands):
-        raise SourceError(
-            f"Naver DataLab answered groups {sorted(answered)} to {sorted(brands)}; every group "
-            "must be answered; fetch again"
-        )
+        raise _unreadable(error) from error
     return rows
+
+
+def _groups_lacking(answer: Any, brands: list[str]) -> str | None:  # noqa: ANN401
+    """What to tell when not exactly the groups asked for are there."""
+    try:
+        answered = sorted(_plain(result["title"]) for result in answer["results"])
+    except (TypeError, ValueError, LookupError) as error:
+        raise _unreadable(error) from error
+    if answered == sorted(brands):
+        return None
+    return f"groups {answered} of {sorted(brands)}; every group must be answered, once"
+
+
+def _plain(title: str) -> str:
+    """A group's name as the problem's YAML has it: one code point for each syllable."""
+    return unicodedata.normalize("NFC", title)
+
+
+def _unreadable(error: Exception) -> SourceError:
+    return SourceError(
+        f"Naver DataLab's answer cannot be read ({error!r}); it must hold results[].title and "
+        "data[].{period, ratio}, each period once; check the base address"
+    )
 
 
 def _refusal(response: httpx.Response) -> str | None:

@@ -1,9 +1,10 @@
-"""Observations: the target's bars with what was known of the other sources at that moment.
+"""Observations: the target's rows with what was known of the other sources at that moment.
 
 Here: the versions visible at an instant and the as-of join. Not here: anything computed from
-them (`features`), and which version a given origin sees (it picks `known_at <= origin`).
+them (`features`), the tier of a channel (`channel_tier`), and which version a given origin sees (it
+picks `known_at <= origin`).
 
-The table is bitemporal: a bar that was corrected is there once per version, each with the span
+The table is bitemporal: a row that was corrected is there once per version, each with the span
 `[known_at, superseded_at)` in which it was the newest one known.
 """
 
@@ -16,11 +17,16 @@ from typing import Final
 
 import polars as pl
 
-from mlops_assets.problem import ForecastProblem, Source
-from mlops_assets.tables.candles import observations_schema
+from mlops_assets.ingestion.channel_tier import largest_known, tier_of
+from mlops_assets.ingestion.periods import panel_series
+from mlops_assets.ingestion.sources import SourceError, span_of
+from mlops_assets.problem import ChannelSource, ForecastProblem, Source, ValueSource
+from mlops_assets.tables.layouts import layout_of
+from mlops_assets.tables.raw import PERIOD
 from mlops_assets.tables.schema import TableSchema
 
-_BAR: Final = ["series", "valid_time"]
+_WORTH: Final = {"candles": "close", "values": "value"}
+"""Kind -> the column that an exogenous source of that kind adds."""
 
 
 @dataclass(frozen=True)
@@ -41,46 +47,62 @@ def observe(
     """The target's versions known by `as_of`, each with the exogenous values known with it.
 
     Args:
-        target: the target's raw table (schema `RAW_CANDLES`).
+        target: the target's raw table (schema `raw` of its layout).
         exogenous: raw tables by source name; a source without rows gives nulls.
-        problem: its sources say from when bars are kept and how old a value may be.
+        problem: its sources say from when rows are kept and how old a value may be.
         as_of: rows known later are invisible.
 
     Returns:
-        Grain (series, valid_time, known_at), sorted by valid_time and known_at, schema
-        `observations_schema`. Values of `{e}` are those of its newest bar known at `known_at`;
-        they are null when that bar is older than its maximum age, never taken from the future.
+        Grain (series, valid_time, known_at), sorted by valid_time, known_at and series, schema
+        `schema_of`. Values of `{e}` are those of its newest row known at `known_at`; they are null
+        when that row is older than its maximum age, never taken from the future.
+
+    Raises:
+        SourceError: an exogenous source is a panel.
     """
     rows = _visible(target, problem.target_source, as_of)
-    next_version = pl.col("known_at").shift(-1).over(_BAR, order_by="known_at")
+    next_version = pl.col("known_at").shift(-1).over(PERIOD, order_by="known_at")
     rows = rows.with_columns(superseded_at=next_version).sort("known_at", "valid_time")
     for name, source in problem.exogenous.items():
-        raw = exogenous.get(name, target.clear())
-        known = newest_known(_visible(raw, source, as_of), name=name)
+        raw = exogenous.get(name, layout_of(source.kind).raw.empty())
+        known = newest_known(_visible(raw, source, as_of), name=name, source=source)
         rows = _join_as_of(rows, known, name=name, max_age=source.max_age)
-    return schema_of(problem).conform(rows).sort("valid_time", "known_at")
+    return schema_of(problem).conform(rows).sort("valid_time", "known_at", "series")
 
 
 def schema_of(problem: ForecastProblem) -> TableSchema:
     """The schema of a problem's observations."""
-    return observations_schema(tuple(problem.exogenous))
+    exogenous = [(name, layout_of(source.kind)) for name, source in problem.exogenous.items()]
+    return layout_of(problem.target_source.kind).observations(exogenous)
 
 
-def newest_known(rows: pl.DataFrame, *, name: str) -> pl.DataFrame:
-    """The newest bar of a source at each instant at which that changes.
+def newest_known(rows: pl.DataFrame, *, name: str, source: Source) -> pl.DataFrame:
+    """What a source adds, at each instant at which that changes.
 
-    A late correction of an older bar does not displace a newer bar, a correction of the newest
-    does: an event counts when its valid time equals the largest seen so far.
+    Of bars and values it is the newest: a late correction of an older row does not displace a newer
+    row, a correction of the newest does, so an event counts when its valid time equals the largest
+    seen so far. Of channels it is the tier of the largest one.
 
     Returns:
-        `known_at` (unique, ascending), `{name}_valid_time`, `{name}_close`.
+        `known_at` (unique, ascending), `{name}_valid_time`, `{name}_value`.
+
+    Raises:
+        SourceError: the source is a panel, which has no one value.
     """
+    valid_time = pl.col("valid_time").alias(f"{name}_valid_time")
+    if isinstance(source, ChannelSource):
+        tier = tier_of(pl.col("subscribers")).alias(f"{name}_value")
+        return largest_known(rows).select("known_at", valid_time, tier)
+    if isinstance(source, ValueSource) and source.keys:
+        raise SourceError(
+            f"{name}: an exogenous source with keys {', '.join(source.keys)}; only a single series "
+            "can be joined to a target; remove `keys`, and give each series that is needed a "
+            "source of its own"
+        )
     events = rows.sort("known_at", "valid_time")
     events = events.filter(pl.col("valid_time") == pl.col("valid_time").cum_max())
     return events.unique("known_at", keep="last", maintain_order=True).select(
-        "known_at",
-        pl.col("valid_time").alias(f"{name}_valid_time"),
-        pl.col("close").alias(f"{name}_close"),
+        "known_at", valid_time, pl.col(_WORTH[source.kind]).alias(f"{name}_value")
     )
 
 
@@ -111,7 +133,7 @@ def judge(
         ObservationFinding(
             "unique_keys",
             repeated.is_empty(),
-            f"observations: {len(repeated)} rows share {schema.key}; a version of a bar is one "
+            f"observations: {len(repeated)} rows share {schema.key}; a version of a period is one "
             "row; look for duplicates in the target's raw table",
         ),
         ObservationFinding(
@@ -131,9 +153,12 @@ def _unreadable(name: str) -> ObservationFinding:
 
 
 def _visible(raw: pl.DataFrame, source: Source, as_of: datetime) -> pl.DataFrame:
-    """Rows known by `as_of` whose bar opens at the source's start or later."""
-    opens = pl.col("valid_time") - source.period
-    return raw.filter((pl.col("known_at") <= as_of) & (opens >= source.start))
+    """Rows known by `as_of` that open at the source's start or later, of series it still has."""
+    opens = pl.col("valid_time") - span_of(source)
+    rows = raw.filter((pl.col("known_at") <= as_of) & (opens >= source.start))
+    if isinstance(source, ValueSource) and source.keys:
+        return rows.filter(pl.col("series").is_in(panel_series(source)))
+    return rows
 
 
 def _join_as_of(
@@ -141,11 +166,11 @@ def _join_as_of(
 ) -> pl.DataFrame:
     """Backward as-of join on `known_at`, m:1 since `known` has one row per instant."""
     joined = rows.join_asof(known, on="known_at", strategy="backward")
-    close, valid_time, age = f"{name}_close", f"{name}_valid_time", f"{name}_age_hours"
+    value, valid_time, age = f"{name}_value", f"{name}_valid_time", f"{name}_age_hours"
     elapsed = pl.col("known_at") - pl.col(valid_time)
     fresh = elapsed <= max_age
     return joined.with_columns(
         (elapsed.dt.total_microseconds() / 3_600_000_000).alias(age),
-        pl.when(fresh).then(close).alias(close),
+        pl.when(fresh).then(value).alias(value),
         pl.when(fresh).then(valid_time).alias(valid_time),
     )

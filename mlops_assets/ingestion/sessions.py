@@ -1,7 +1,7 @@
 """When a market is open: sessions of a trading calendar and the bars inside them.
 
 Here: instants only. Not here: what happens in a bar (`sample`) or whether one is missing
-(`quality`). Source of the sessions: the package exchange_calendars.
+(`periods`). Source of the sessions: the package exchange_calendars.
 """
 
 from __future__ import annotations

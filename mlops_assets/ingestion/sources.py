@@ -1,7 +1,8 @@
 """What a kind of source must offer, and which kind serves which data mode.
 
-Here: the interface `Fetch`, its error, and the registry. Not here: any kind itself (`files`,
-`sample`, `live`); adding one is a module with a `fetch` function and a line in `fetch_for`.
+Here: the interface `Fetch`, its error, the registry, and what time a row covers. Not here: any kind
+itself (`files`, `sample`, `live`); adding one is a module with a `fetch` function and a line in
+`fetch_for`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Protocol
 
 import polars as pl
 
-from mlops_assets.problem import Source
+from mlops_assets.problem import ChannelSource, Source
 from mlops_assets.settings import DataMode, Settings
 
 
@@ -29,7 +30,7 @@ class Delivery:
 
 
 class Fetch(Protocol):
-    """Reads the bars of one source that open in `[start, end)`."""
+    """Reads the rows of one source whose periods open in `[start, end)`."""
 
     def __call__(
         self,
@@ -41,16 +42,17 @@ class Fetch(Protocol):
         fetched_at: datetime,
         settings: Settings,
     ) -> pl.DataFrame:
-        """Return the rows as delivered, in the order of delivery (schema `candles.FETCHED`).
+        """Return the rows as delivered, in the order of delivery.
 
-        Nothing is judged here beyond what makes a row unreadable: faulty bars are passed on, and
-        `ingestion.quality` sets them aside.
+        Their schema is `fetched` of the kind's layout (`tables.layouts`). Nothing is judged here
+        beyond what makes a row unreadable: faulty rows are passed on, and `ingestion.quality` sets
+        them aside.
 
         Args:
-            name: the source's name, which becomes `series`.
+            name: the source's name, which becomes `series` where there is only one.
             source: its YAML entry.
-            start: first bar open that is wanted.
-            end: first bar open that is not wanted.
+            start: first open that is wanted.
+            end: first open that is not wanted.
             fetched_at: the instant of this fetch.
             settings: where to look.
 
@@ -78,7 +80,12 @@ def fetch_for(mode: DataMode) -> Fetch:
             return live.fetch
 
 
+def span_of(source: Source) -> timedelta:
+    """How much time before its `valid_time` a row covers: a period, or none for a snapshot."""
+    return timedelta(0) if isinstance(source, ChannelSource) else source.period
+
+
 def opens_within(start: datetime, end: datetime, *, bar: timedelta) -> pl.Expr:
-    """Rows whose bar opens in `[start, end)`; `valid_time` is the bar's close."""
+    """Rows that open in `[start, end)`; `bar` is how much time before `valid_time` they cover."""
     opens = pl.col("valid_time") - bar
     return (opens >= start) & (opens < end)

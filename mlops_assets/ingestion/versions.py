@@ -10,22 +10,25 @@ source that restates without saying when). The last is a version that was first 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
-from mlops_assets.tables.candles import KEY, VALUES
-
-_BAR = ["series", "valid_time"]
+from mlops_assets.tables.raw import KEY, PERIOD
 
 
-def new_versions(fetched: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """The rows to append so that the store's newest version of each bar is the fetched one.
+def new_versions(
+    fetched: pl.DataFrame, stored: pl.DataFrame, *, values: Sequence[str]
+) -> pl.DataFrame:
+    """The rows to append so that the store's newest version of each period is the fetched one.
 
     Args:
         fetched: raw rows of one fetch, unique in (series, valid_time, known_at).
-        stored: raw rows of at least the same bars.
+        stored: raw rows of at least the same periods.
+        values: the columns by which versions differ, `value_names` of the source's layout.
 
     Returns:
-        Rows with keys that are not stored: fetched versions as they are, and for a bar whose
+        Rows with keys that are not stored: fetched versions as they are, and for a period whose
         newest stored value then still differs from the newest fetched one, that value with
         `known_at` = `fetched_at`, `assumed` = false.
     """
@@ -33,11 +36,13 @@ def new_versions(fetched: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     newest_stored = _newest(pl.concat([stored.select(added.columns), added]))
     newest_fetched = _newest(fetched)
     restated = newest_fetched.join(
-        newest_stored, on=[*_BAR, *VALUES], how="anti", nulls_equal=True, maintain_order="left"
+        newest_stored, on=[*PERIOD, *values], how="anti", nulls_equal=True, maintain_order="left"
     ).with_columns(known_at=pl.col("fetched_at"), assumed=pl.lit(False))
     return pl.concat([added, restated])
 
 
 def _newest(rows: pl.DataFrame) -> pl.DataFrame:
-    """The version of each bar that was known last."""
-    return rows.sort("known_at", maintain_order=True).unique(_BAR, keep="last", maintain_order=True)
+    """The version of each period that was known last."""
+    return rows.sort("known_at", maintain_order=True).unique(
+        PERIOD, keep="last", maintain_order=True
+    )

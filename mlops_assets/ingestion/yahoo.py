@@ -137,7 +137,7 @@ def _interval(name: str, source: Source) -> tuple[str, timedelta | None]:
     found = REACH.get(source.period)
     if found is None:
         raise SourceError(
-            f"{name}: Yahoo's bars of {source.period} are not supported; use 1h or 1d; change `bar` "
-            "in the problem's YAML"
+            f"{name}: Yahoo's bars of {source.period} are not supported; use 1h or 1d; change "
+            "`period` in the problem's YAML"
         )
     return found

@@ -1,7 +1,7 @@
 """Videos and channels of the YouTube Data API, version 3.
 
 Here: the words of `search.list`, `videos.list` and `channels.list`. Not here: retries
-(`http_client`), and an asset (none asks for videos yet).
+(`http_client`), and how counts become the rows of a source (`channel_snapshots`).
 
 Cost of a call in units of the day's quota: search 100, videos and channels 1. Counts come as
 strings; a count that its owner hides is absent, and is None here, never 0.

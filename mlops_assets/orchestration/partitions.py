@@ -1,14 +1,17 @@
-"""Partitions of the raw sources: one a month, in UTC, the current month included."""
+"""Partitions of the raw sources: one a month, the current month included."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import dagster as dg
 
-from mlops_assets.problem import Source
 
-
-def monthly_partitions(source: Source) -> dg.MonthlyPartitionsDefinition:
-    """Months from the source's start to the one that runs now (`end_offset=1`)."""
+def monthly_partitions(start: datetime, *, zone: str) -> dg.MonthlyPartitionsDefinition:
+    """Months from that of `start` to the one that runs now (`end_offset=1`), in `zone`."""
     return dg.MonthlyPartitionsDefinition(
-        start_date=source.start.strftime("%Y-%m-01"), end_offset=1
+        start_date=start.astimezone(ZoneInfo(zone)).strftime("%Y-%m-01"),
+        timezone=zone,
+        end_offset=1,
     )

@@ -9,7 +9,7 @@ numerically (`features`, `training`, `evaluation`).
 from __future__ import annotations
 
 import fnmatch
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,7 +18,6 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from mlops_assets.problem.parts import Duration, Name, Part, ProblemError, Zone
 from mlops_assets.problem.sources import AnySource, Source, ValueSource
-
 
 _KINDS = ("candles", "values", "channels")
 
@@ -138,6 +137,11 @@ class Promotion(Part):
     first_look_alpha: float = Field(default=0.05, gt=0, lt=1)
     yearly_error_budget: float = Field(default=0.05, gt=0, lt=1)
     looks_per_year: int = Field(ge=1)
+    leads: tuple[int, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="evaluated leads at which a challenger must prove better; default: all",
+    )
     guard_alpha: float = Field(default=0.05, gt=0, lt=1)
 
 
@@ -205,6 +209,11 @@ class ForecastProblem(Part):
         return source.segment_of(series) if isinstance(source, ValueSource) else series
 
     @property
+    def gate_leads(self) -> tuple[int, ...]:
+        """The leads at which a challenger must prove better."""
+        return self.promotion.leads or self.evaluation.leads
+
+    @property
     def exogenous(self) -> dict[str, Source]:
         """The other sources, by name, in the order of the file."""
         return {k: s for k, s in self.sources.items() if s.role == "exogenous"}
@@ -250,6 +259,20 @@ class ForecastProblem(Part):
                 f"evaluation.leads {self.evaluation.leads} must lie between 1 and horizon "
                 f"{self.horizon}; raise horizon or drop the lead"
             )
+        strange = set(self.gate_leads) - set(self.evaluation.leads)
+        if strange:
+            raise ValueError(
+                f"promotion.leads {self.promotion.leads} names {sorted(strange)}, which "
+                f"evaluation.leads {self.evaluation.leads} does not; the gate reads evaluated "
+                "leads only; add it there or drop it here"
+            )
+        untried = set(range(1, self.horizon + 1)) - set(self.evaluation.leads)
+        if self.band.method == "conformal" and untried:
+            raise ValueError(
+                f"evaluation.leads {self.evaluation.leads} leave out {sorted(untried)[:5]} of "
+                f"horizon {self.horizon}; the conformal band of a lead comes from its own errors; "
+                "evaluate every lead, or lower the horizon"
+            )
         return self
 
     def _check_sources(self) -> None:
@@ -266,8 +289,8 @@ class ForecastProblem(Part):
             )
         if self.target_source.period != self.frequency:
             raise ValueError(
-                f"frequency {self.frequency} differs from the period {self.target_source.period} of "
-                f"source {self.target.source!r}; make them equal"
+                f"frequency {self.frequency} differs from the period {self.target_source.period} "
+                f"of source {self.target.source!r}; make them equal"
             )
 
     def _check_target(self) -> None:
@@ -345,10 +368,9 @@ def describe_errors(path: Path | str, error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-
 def _place(loc: tuple[int | str, ...]) -> list[str]:
     """The keys of a fault as the file has them: pydantic adds the kind of a source as a level."""
     names = [str(part) for part in loc]
-    if names[:1] == ["sources"] and len(names) > 2 and names[2] in _KINDS:  # noqa: PLR2004
+    if names[:1] == ["sources"] and len(names) > 2 and names[2] in _KINDS:
         del names[2]
     return names

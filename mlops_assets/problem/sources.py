@@ -68,11 +68,14 @@ class SampleSource(Part):
 
 
 class ShareSample(Part):
-    """Parameters of the generator of search shares: counts drawn, then divided and rounded."""
+    """Parameters of the generator of search shares: counts drawn, then divided and rounded.
+
+    For a panel whose values add up (`sums_to`) and whose period is a day.
+    """
 
     start: AwareDatetime
     volume: float = Field(default=200.0, gt=0, description="searches a day in a typical segment")
-    level_sd: float = Field(default=0.02, ge=0, description="daily sd of a share's log odds")
+    level_sd: float = Field(default=0.02, ge=0, description="daily sd of the log odds of a share")
     seed: int = 0
 
 
@@ -80,7 +83,7 @@ class ChannelSample(Part):
     """Parameters of the generator of channel counts."""
 
     start: AwareDatetime
-    subscribers: int = Field(gt=0, description="of the largest channel at `start`")
+    subscribers: int = Field(gt=0, description="of the channel at `start`")
     seed: int = 0
 
 
@@ -105,10 +108,15 @@ class NaverLive(Part):
 
     kind: Literal["naver"]
     keyword_groups: dict[str, tuple[str, ...]] = Field(
-        description="label of the brand -> the words that are searched for"
+        min_length=1, description="label of the brand -> the words that are searched for"
     )
     decimals: int = Field(default=2, ge=0, description="shares are rounded to so many, as in files")
     base_url: str = Field(default="https://openapi.naver.com", pattern=r"^https?://")
+
+    @field_validator("keyword_groups")
+    @classmethod
+    def _plain_brands(cls, groups: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        return {_plain_label(brand): words for brand, words in groups.items()}
 
 
 class YouTubeLive(Part):
@@ -183,7 +191,9 @@ class ValueSource(_SourceBase):
     """One number a period: a single series, or a panel with one series for each set of labels."""
 
     kind: Literal["values"]
-    zone: Zone = Field(default="UTC", description="zone of the source's days; without clock changes")
+    zone: Zone = Field(
+        default="UTC", description="zone of the source's days; without clock changes"
+    )
     keys: dict[Name, tuple[str, ...]] = Field(
         default_factory=dict,
         description="what tells the series of a panel apart: key -> its labels, in order",

@@ -7,9 +7,9 @@ Here: the rules as a pure function of the backtest. Not here: the record of the 
 **A challenger must be better.** d(t) = loss of the challenger - loss of its opponent at origin t,
 averaged over series and the problem's leads, over the last evaluation span. Opponents are the
 incumbent and the strongest baseline; against each a one-sided Diebold-Mariano test
-(`evaluation.significance`) asks whether E d < 0. Both must reject, so the challenger's p-value is
-the larger of the two: an intersection-union test needs no correction (Berger 1982, Technometrics
-24:295-300).
+(`evaluation.significance`) asks whether E d < 0, at the leads of `promotion.leads`. Both must
+reject, so the challenger's p-value is the larger of the two: an intersection-union test needs no
+correction (Berger 1982, Technometrics 24:295-300).
 
 **Several challengers** share the level by Holm 1979. Once there is an incumbent every other
 candidate is a challenger, baselines included: that is how an incumbent that is significantly worse
@@ -21,7 +21,9 @@ many looks is then at most the budget, however the looks overlap (union bound, B
 A look beyond them has nothing left to spend: its level is 0.
 
 **No worse on the guards.** The same test the other way round, on each guard loss, against both
-opponents, at guard_alpha: a challenger that is significantly worse anywhere is out.
+opponents, at guard_alpha: a challenger that is significantly worse on any is out. Guards look at
+the mean over all evaluated leads; where the gate decides at some of them, its own loss is a guard
+too.
 
 **No incumbent**: the strongest baseline stands in for it, at first_look_alpha; a challenger that
 passes takes the alias at once, otherwise the baseline does. An incumbent whose recipe is no longer
@@ -67,6 +69,7 @@ class _Look:
     rows: pl.DataFrame
     problem: ForecastProblem
     losses: dict[str, float]
+    overall: dict[str, float]
     holder: str
     strongest: str
     challengers: tuple[str, ...]
@@ -157,8 +160,9 @@ def _has_recipe(rows: pl.DataFrame, incumbent: Incumbent) -> bool:
 def _open_look(
     rows: pl.DataFrame, problem: ForecastProblem, present: Incumbent | None, alpha: float
 ) -> _Look:
-    losses = mean_losses(rows, problem)
-    strongest = strongest_baseline(rows, problem)
+    decisive = rows.filter(pl.col("step").is_in(problem.gate_leads))
+    overall = mean_losses(rows, problem)
+    strongest = strongest_baseline(decisive, problem)
     holder = present.candidate if present else strongest
     # A baseline that is not the strongest cannot pass, yet it counts for Holm once there is an
     # incumbent: which baseline is strongest is itself read from the data.
@@ -167,26 +171,29 @@ def _open_look(
     return _Look(
         rows=rows,
         problem=problem,
-        losses=losses,
+        losses=mean_losses(decisive, problem),
+        overall=overall,
         holder=holder,
         strongest=strongest,
-        challengers=tuple(name for name in losses if name not in excluded),
+        challengers=tuple(name for name in overall if name not in excluded),
         alpha=alpha,
     )
 
 
 def _compare(
-    state: _Look, a: str, b: str, loss: Loss, alternative: Literal["less", "greater"]
+    state: _Look, pair: tuple[str, str], loss: Loss, alternative: Literal["less", "greater"]
 ) -> DMResult:
-    leads = state.problem.evaluation.leads
+    """Better is asked at the gate's leads, not worse at all that are evaluated."""
+    problem = state.problem
+    leads = problem.gate_leads if alternative == "less" else problem.evaluation.leads
     return diebold_mariano(
-        mean_differential(state.rows, a, b, loss, leads), max(leads), alternative
+        mean_differential(state.rows, *pair, loss, leads), max(leads), alternative
     )
 
 
 def _run_tests(state: _Look) -> tuple[GateTest, ...]:
     loss = state.problem.evaluation.loss
-    better = {pair: _compare(state, *pair, loss, "less") for pair in state.pairs}
+    better = {pair: _compare(state, pair, loss, "less") for pair in state.pairs}
     larger = {
         name: max(better[pair].p_value for pair in state.pairs if pair[0] == name)
         for name in state.challengers
@@ -194,8 +201,16 @@ def _run_tests(state: _Look) -> tuple[GateTest, ...]:
     adjusted = holm(larger)
     return (
         *(_better(state, pair, result, adjusted[pair[0]]) for pair, result in better.items()),
-        *(_guard(state, pair, g) for pair in state.pairs for g in state.problem.evaluation.guards),
+        *(_guard(state, pair, g) for pair in state.pairs for g in _guards(state.problem)),
     )
+
+
+def _guards(problem: ForecastProblem) -> tuple[Loss, ...]:
+    """The guard losses; the gate's own among them when it decides at some of the leads only."""
+    evaluation = problem.evaluation
+    if set(problem.gate_leads) == set(evaluation.leads):
+        return evaluation.guards
+    return tuple(dict.fromkeys((evaluation.loss, *evaluation.guards)))
 
 
 def _better(state: _Look, pair: tuple[str, str], result: DMResult, holm_p_value: float) -> GateTest:
@@ -217,7 +232,7 @@ def _better(state: _Look, pair: tuple[str, str], result: DMResult, holm_p_value:
 
 def _guard(state: _Look, pair: tuple[str, str], loss: Loss) -> GateTest:
     alpha = state.problem.promotion.guard_alpha
-    result = _compare(state, *pair, loss, "greater")
+    result = _compare(state, pair, loss, "greater")
     return GateTest(
         purpose="guard",
         challenger=pair[0],
@@ -237,7 +252,7 @@ def _guard(state: _Look, pair: tuple[str, str], loss: Loss) -> GateTest:
 def _winner(
     state: _Look, tests: tuple[GateTest, ...], faulty_fits: Mapping[str, str]
 ) -> str | None:
-    """The passing challenger with the lowest loss (challengers are in that order)."""
+    """The passing challenger with the lowest loss at all leads (challengers are in that order)."""
     failed = {t.challenger for t in tests if not t.passed} | set(faulty_fits)
     return next((name for name in state.challengers if name not in failed), None)
 
@@ -267,7 +282,7 @@ def _outcome(
 
 def _fallback(state: _Look, faulty_fits: Mapping[str, str]) -> str:
     baselines = set(state.rows.filter("baseline")["candidate"])
-    for name in state.losses:
+    for name in state.overall:
         if name in baselines and name not in faulty_fits:
             return name
     raise NoSaneFitError(
@@ -284,7 +299,7 @@ def _evidence(state: _Look) -> dict[str, Any]:
     return {
         "problem": state.problem.name,
         "loss": evaluation.loss,
-        "guards": evaluation.guards,
+        "guards": _guards(state.problem),
         "alpha": state.alpha,
         "looks_per_year": rule.looks_per_year,
         "yearly_error_budget": rule.yearly_error_budget,
@@ -294,7 +309,7 @@ def _evidence(state: _Look) -> dict[str, Any]:
         "last_origin": origins[-1],
         "rows": state.rows.filter(pl.col("candidate") == state.holder).height,
         "origins": len(origins),
-        "mean_losses": state.losses,
+        "mean_losses": state.overall,
     }
 
 

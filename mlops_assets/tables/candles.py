@@ -1,48 +1,24 @@
-"""The tables of bars: raw (every version ever fetched), set aside (quarantine), and observations.
+"""The columns of bars: four prices and a volume.
 
-Here: columns, grain, keys, units. Not here: the rules that set a row aside
-(`ingestion.quality`) and how observations are put together (`ingestion.observations`).
+Here: what a source says about a bar. Not here: the tables around it (`raw`) and the rules that set
+a bar aside (`ingestion.candle_rules`).
 
 Time: a bar covers the half-open interval `[open time, close time)`; `valid_time` is its close.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final
 
 import polars as pl
 
-from mlops_assets.tables.schema import (
-    UTC_MICROSECONDS,
-    Column,
-    TableSchema,
-    with_columns_after,
-)
+from mlops_assets.tables.raw import RawLayout
+from mlops_assets.tables.schema import Column
 
 PRICES: Final = ("open", "high", "low", "close")
 VALUES: Final = (*PRICES, "volume")
 """What a source says about a bar; two versions differ when one of these does."""
 
-KEY: Final = ("series", "valid_time", "known_at")
-PARTITION: Final = "month"
-
-_IDENTITY: Final = (
-    Column(name="series", dtype=pl.String, description="name of the source in the problem's YAML"),
-    Column(name="valid_time", dtype=UTC_MICROSECONDS, unit="UTC", description="close of the bar"),
-    Column(
-        name="known_at",
-        dtype=UTC_MICROSECONDS,
-        unit="UTC",
-        description="when this version of the bar could first be read",
-    ),
-)
-_ASSUMED: Final = Column(
-    name="assumed",
-    dtype=pl.Boolean,
-    description="known_at was assumed: valid time plus the source's publication delay",
-)
 _PRICES: Final = tuple(
     Column(
         name=name,
@@ -63,111 +39,15 @@ _VOLUME: Final = Column(
     description="traded volume; null where the source has none",
 )
 
-FETCHED: Final = TableSchema(
-    name="fetched",
-    grain="one row as a source delivered it, in the order of delivery",
-    key=KEY,
-    columns=(
-        *_IDENTITY,
-        Column(
-            name="fetched_at", dtype=UTC_MICROSECONDS, unit="UTC", description="when it was read"
-        ),
-        _ASSUMED,
-        *_PRICES,
-        _VOLUME,
-        Column(name="pull", dtype=pl.String, description="the file or call the row came with"),
-    ),
+CANDLES: Final = RawLayout(
+    kind="candles",
+    row="bar",
+    time="close of the bar",
+    values=(*_PRICES, _VOLUME),
+    joined="newest close",
 )
-"""What every source kind returns."""
+"""The tables of a source of bars."""
 
-RAW_CANDLES: Final = TableSchema(
-    name="raw candles",
-    grain="one version of one bar: (series, valid_time, known_at)",
-    key=KEY,
-    columns=(
-        *(column for column in FETCHED.columns if column.name != "pull"),
-        Column(
-            name=PARTITION, dtype=pl.String, description="month in which the bar opens, YYYY-MM UTC"
-        ),
-    ),
-)
-"""Every version of every bar ever fetched; a corrected bar is a new row, never an overwrite."""
-
-QUARANTINE: Final = with_columns_after(
-    FETCHED,
-    name="quarantine",
-    grain="one delivered row that broke a rule",
-    key=(),
-    columns=(
-        Column(
-            name=PARTITION, dtype=pl.String, description="month in which the bar opens, YYYY-MM UTC"
-        ),
-        Column(name="reason", dtype=pl.String, description="the rule that the row broke"),
-        Column(
-            name="kept",
-            dtype=pl.Boolean,
-            description="true when the row is in the raw table all the same",
-        ),
-    ),
-)
-"""Rows of the last pull that broke a rule, so that nothing delivered is lost."""
-
-
-def observations_schema(exogenous: Sequence[str]) -> TableSchema:
-    """The observations of a problem: the target's versions with the exogenous values known then.
-
-    Args:
-        exogenous: names of the exogenous sources, in the order of the YAML.
-    """
-    joined = [column for name in exogenous for column in _joined_columns(name)]
-    return TableSchema(
-        name="observations",
-        grain="one version of one bar of the target: (series, valid_time, known_at)",
-        key=KEY,
-        columns=(
-            *_IDENTITY,
-            Column(
-                name="superseded_at",
-                dtype=UTC_MICROSECONDS,
-                unit="UTC",
-                nullable=True,
-                description="known_at of the bar's next version; null for the current one",
-            ),
-            _ASSUMED,
-            *_PRICES,
-            _VOLUME,
-            *joined,
-        ),
-    )
-
-
-def month_of_open(bar: timedelta) -> pl.Expr:
-    """The partition of a row: the month in which its bar opens, `YYYY-MM`, UTC."""
-    return (pl.col("valid_time") - bar).dt.strftime("%Y-%m").alias(PARTITION)
-
-
-def _joined_columns(name: str) -> tuple[Column, ...]:
-    return (
-        Column(
-            name=f"{name}_close",
-            dtype=pl.Float64,
-            unit="the source's unit",
-            nullable=True,
-            description=f"newest close of {name} known by then; null past its maximum age",
-        ),
-        Column(
-            name=f"{name}_valid_time",
-            dtype=UTC_MICROSECONDS,
-            unit="UTC",
-            nullable=True,
-            description=f"close time of that bar of {name}; null past its maximum age",
-        ),
-        Column(
-            name=f"{name}_age_hours",
-            dtype=pl.Float64,
-            unit="h",
-            nullable=True,
-            low=0.0,
-            description=f"known_at minus that close time; null only before the first bar of {name}",
-        ),
-    )
+FETCHED: Final = CANDLES.fetched
+RAW_CANDLES: Final = CANDLES.raw
+QUARANTINE: Final = CANDLES.quarantine

@@ -9,6 +9,7 @@ import polars as pl
 
 from mlops_assets.features.assets import features_key
 from mlops_assets.features.design import add_targets, feature_columns, lay_rows
+from mlops_assets.features.information import uninformative
 from mlops_assets.ingestion.assets import observations_key, raw_key
 from mlops_assets.orchestration.freshness import freshness
 from mlops_assets.orchestration.mlflow_run import mlflow_key
@@ -61,8 +62,10 @@ def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
         features: pl.DataFrame,
         observations: pl.DataFrame,
     ) -> dg.MaterializeResult[pl.DataFrame]:
-        rows = add_targets(lay_rows(features, problem, steps=[1]), observations, problem)
-        recipe = build_recipes(problem, feature_columns(rows))[name]
+        steps = problem.evaluation.leads
+        rows = add_targets(lay_rows(features, problem, steps=steps), observations, problem)
+        left_out = uninformative(features, problem)
+        recipe = build_recipes(problem, feature_columns(rows), left_out=left_out)[name]
         done = fit_and_register(
             recipe,
             rows,

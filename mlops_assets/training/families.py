@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mlops_assets.problem import ForecastProblem, ProblemError
+from mlops_assets.problem import Candidate, ForecastProblem, ProblemError
 from mlops_assets.training.baselines import NoParameters, drift, last_value
+from mlops_assets.training.composed import AverageParameters, average, best_feature, feature
 from mlops_assets.training.forecaster import Family, FloatArray, Location
 from mlops_assets.training.linear import RidgeParameters, ridge
 from mlops_assets.training.parameters import Parameters
@@ -27,11 +28,13 @@ class RegisteredFamily:
         fit: fits a location model.
         parameters: what a candidate's `params` may hold.
         needs_features: whether a candidate must name a feature set.
+        learns: whether it estimates enough from the training rows to need many of them.
     """
 
     fit: Family
     parameters: type[Parameters]
     needs_features: bool = True
+    learns: bool = True
 
     def __call__(
         self, features: FloatArray, target: FloatArray, *, params: Mapping[str, Any]
@@ -41,8 +44,11 @@ class RegisteredFamily:
 
 
 FAMILIES: Final[dict[str, RegisteredFamily]] = {
-    "last_value": RegisteredFamily(last_value, NoParameters, needs_features=False),
+    "last_value": RegisteredFamily(last_value, NoParameters, needs_features=False, learns=False),
     "drift": RegisteredFamily(drift, NoParameters, needs_features=False),
+    "feature": RegisteredFamily(feature, NoParameters, learns=False),
+    "best_feature": RegisteredFamily(best_feature, NoParameters),
+    "average": RegisteredFamily(average, AverageParameters, needs_features=False),
     "ridge": RegisteredFamily(ridge, RidgeParameters),
     "random_forest": RegisteredFamily(random_forest, ForestParameters),
     "hist_gradient_boosting": RegisteredFamily(hist_gradient_boosting, BoostingParameters),
@@ -70,3 +76,38 @@ def check_families(problem: ForecastProblem) -> None:
             family.parameters.read(candidate.family, candidate.params)
         except ProblemError as error:
             raise ProblemError(f"{key}: {error}") from error
+        _check_scale(key, candidate, problem)
+        if candidate.family == "average":
+            _check_members(key, candidate, problem)
+
+
+def _check_scale(key: str, candidate: Candidate, problem: ForecastProblem) -> None:
+    """On shares the last value and the drift are not differences to the last value."""
+    if problem.target.transform == "share" and candidate.family in {"last_value", "drift"}:
+        raise ProblemError(
+            f"{key}.family {candidate.family!r} forecasts a change from the last value; a share is "
+            "forecast as it is; use family `feature` with the lag 0 of the target"
+        )
+
+
+def _check_members(key: str, candidate: Candidate, problem: ForecastProblem) -> None:
+    members = AverageParameters.read("average", candidate.params).members
+    for member in members:
+        other = problem.candidates.get(member)
+        if other is None or other.family == "average":
+            raise ProblemError(
+                f"{key}.params.members names {member!r}; members are other candidates that are no "
+                f"averages; use some of "
+                f"{', '.join(n for n, c in problem.candidates.items() if c.family != 'average')}"
+            )
+        if other.scaled_target != candidate.scaled_target:
+            raise ProblemError(
+                f"{key}.scaled_target is {candidate.scaled_target}, that of its member {member!r} "
+                f"{other.scaled_target}; only forecasts on one scale can be averaged; make them "
+                "equal"
+            )
+    if candidate.reference is not None or candidate.target_clip is not None:
+        raise ProblemError(
+            f"{key}: an average has neither `reference` nor `target_clip`; its members have; "
+            "remove them"
+        )

@@ -17,12 +17,12 @@ import polars as pl
 from mlops_assets.features.design import calendar_columns
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.settings import Settings
+from mlops_assets.training.bands import with_scores
 from mlops_assets.training.fit import FittedRecipe, fit_recipe
-from mlops_assets.training.forecaster import FloatArray
-from mlops_assets.training.intervals import scores
 from mlops_assets.training.model_card import Provenance, build_card, build_example
 from mlops_assets.training.onnx_export import Parity, ParityError, export, require_parity
 from mlops_assets.training.recipe import Recipe
+from mlops_assets.training.target_units import points
 from mlops_assets.training.tracking import ModelRun
 from serving.contract.model_card import Example
 
@@ -85,7 +85,7 @@ def fit_and_register(
     fitted = fit_recipe(recipe, rows, refit_at=refit_at)
     tags = _tags(recipe, provenance)
     with ModelRun(f"model_{recipe.name}", tags) as run:
-        proof = _prove(fitted, rows.tail(problem.band.window), problem)
+        proof = _prove(fitted, newest_rows(rows, origins=problem.band.window), problem)
         run.log(_params(fitted), _metrics(fitted, proof))
         version = None
         if proof.example is not None:
@@ -127,21 +127,27 @@ class _Proof:
 
 def _prove(fitted: FittedRecipe, tail: pl.DataFrame, problem: ForecastProblem) -> _Proof:
     try:
-        ratio = require_sane(fitted, tail)
-        quantile = tail_quantile(fitted, tail, problem.band.coverage)
-        model = export(fitted)
-        parity = require_parity(model, fitted, tail, np.full(len(tail), quantile))
+        ratio = require_sane(fitted, tail, problem)
+        laid = with_tail_calibration(fitted, tail, problem)
+        model = export(fitted, problem)
+        parity = require_parity(model, fitted, laid, problem)
     except (InsaneFitError, ParityError) as error:
         return _Proof(fault=str(error))
-    example = build_example(model, fitted, tail, band_quantile=quantile)
+    example = build_example(model, fitted, laid, problem)
     return _Proof(model=model, example=example, parity=parity, tail_ratio=ratio)
 
 
-def require_sane(fitted: FittedRecipe, tail: pl.DataFrame) -> float:
+def newest_rows(rows: pl.DataFrame, *, origins: int) -> pl.DataFrame:
+    """The design rows of the newest origins, whole segments."""
+    newest = rows["origin"].unique().sort().tail(origins)
+    return rows.filter(pl.col("origin") >= newest[0])
+
+
+def require_sane(fitted: FittedRecipe, tail: pl.DataFrame, problem: ForecastProblem) -> float:
     """Refuse a fit that gives no numbers or absurd ones on its newest training rows.
 
     Returns:
-        Mean absolute error on the model's scale over that of "no change".
+        Mean absolute error in target units over that of "no change".
 
     Raises:
         InsaneFitError: a forecast is not finite, or that ratio exceeds `WORST_TAIL_RATIO`.
@@ -152,8 +158,9 @@ def require_sane(fitted: FittedRecipe, tail: pl.DataFrame) -> float:
             f"{fitted.recipe.name} gives forecasts that are not finite on its newest rows; every "
             "one must be a number with a positive scale; check its features and parameters"
         )
-    realised = tail["log_return"].to_numpy()
-    ratio = float(np.mean(np.abs(realised - location)) / np.mean(np.abs(realised)))
+    actual, last = tail["actual"].to_numpy(), tail["last_value"].to_numpy()
+    error = np.mean(np.abs(actual - points(tail, location, problem)))
+    ratio = float(error / np.mean(np.abs(actual - last)))
     if ratio > WORST_TAIL_RATIO:
         raise InsaneFitError(
             f"{fitted.recipe.name} has {ratio:.2f} times the error of no change on its newest "
@@ -163,14 +170,23 @@ def require_sane(fitted: FittedRecipe, tail: pl.DataFrame) -> float:
     return ratio
 
 
-def tail_quantile(fitted: FittedRecipe, tail: pl.DataFrame, coverage: float) -> float:
-    """Quantile of the scaled errors of the newest training rows, for the card's example.
+def with_tail_calibration(
+    fitted: FittedRecipe, tail: pl.DataFrame, problem: ForecastProblem
+) -> pl.DataFrame:
+    """The tail with a band from its own errors, for parity and the card's example.
 
-    It is in-sample and so a little narrow; what serves is the trailing quantile of the backtest.
+    It is in-sample and so a little narrow; what serves is calibrated on the backtest.
     """
     location, scale = fitted.predict(tail)
-    realised: FloatArray = tail["log_return"].to_numpy()
-    return float(np.quantile(scores(realised, location, scale), coverage))
+    laid = tail.with_columns(location=pl.Series(location), scale=pl.Series(scale))
+    score = with_scores(laid, points(tail, location, problem), problem)["score"]
+    if problem.band.method == "angular":
+        ends = [(1 - problem.band.coverage) / 2, (1 + problem.band.coverage) / 2]
+        lower, upper = np.quantile(score.to_numpy(), ends)
+        return laid.with_columns(band_lower=min(lower, 0.0), band_upper=max(upper, 0.0))
+    return laid.with_columns(
+        band_quantile=float(np.quantile(score.to_numpy(), problem.band.coverage))
+    )
 
 
 def _tags(recipe: Recipe, provenance: Provenance) -> dict[str, str]:
@@ -187,6 +203,7 @@ def _tags(recipe: Recipe, provenance: Provenance) -> dict[str, str]:
 
 def _params(fitted: FittedRecipe) -> dict[str, object]:
     recipe = fitted.recipe
+    scale = recipe.scale.model_dump(mode="json") if recipe.scale else {}
     return {
         "family": recipe.candidate.family,
         "window": str(recipe.candidate.window),
@@ -196,7 +213,7 @@ def _params(fitted: FittedRecipe) -> dict[str, object]:
         "scale_features": len(recipe.scale_features),
         "refit_at": fitted.refit_at.isoformat(),
         **{f"params.{k}": v for k, v in recipe.candidate.params.items()},
-        **{f"scale.{k}": v for k, v in recipe.scale.model_dump(mode="json").items()},
+        **{f"scale.{k}": v for k, v in scale.items()},
     }
 
 

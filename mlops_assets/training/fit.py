@@ -1,7 +1,7 @@
 """One fit of a recipe at a cutoff, and what it forecasts.
 
-The one path for backtest folds, final fits and tests: the volatility model first, then the
-location of the target in units of that volatility.
+The one path for backtest folds, final fits and tests: the volatility model first, where the
+problem has one, then the location of the target in units of that volatility.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from mlops_assets.problem import ScaleModel
+from mlops_assets.training.composed import AboveReference, Part, WeightedAverage
 from mlops_assets.training.families import FAMILIES
 from mlops_assets.training.forecaster import FloatArray, Location
 from mlops_assets.training.linear import LinearFit, ridge_clipped_at_sd
@@ -37,21 +38,28 @@ class ScaleFit:
 
 @dataclass(frozen=True)
 class FittedRecipe:
-    """A recipe fitted at one cutoff."""
+    """A recipe fitted at one cutoff; `scale` is None where the problem has no scale model."""
 
     recipe: Recipe
     refit_at: datetime
-    scale: ScaleFit
+    scale: ScaleFit | None
     location: Location
     training_start: datetime
     training_end: datetime
     training_rows: int
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the location is in units of the forecast scale."""
+        return self.scale is not None and self.recipe.candidate.scaled_target
+
     def predict(self, rows: pl.DataFrame) -> tuple[FloatArray, FloatArray]:
         """Location and scale of each design row, both (rows,), on the model's scale."""
-        scale = self.scale.predict(rows)
         location = self.location.predict(matrix(rows, self.recipe.features))
-        return (location * scale if self.recipe.candidate.scaled_target else location), scale
+        if self.scale is None:
+            return location, np.ones(len(rows))
+        scale = self.scale.predict(rows)
+        return (location * scale if self.is_scaled else location), scale
 
 
 def matrix(rows: pl.DataFrame, columns: tuple[str, ...]) -> FloatArray:
@@ -64,7 +72,7 @@ def matrix(rows: pl.DataFrame, columns: tuple[str, ...]) -> FloatArray:
 
 def known_by(rows: pl.DataFrame, cutoff: datetime, window: timedelta | str) -> pl.DataFrame:
     """Training rows: their target was known at the cutoff, their origin lies in the window."""
-    known = rows.filter(pl.col("target_known_at") <= cutoff, pl.col("log_return").is_finite())
+    known = rows.filter(pl.col("target_known_at") <= cutoff, pl.col("realised").is_finite())
     if isinstance(window, str):
         return known
     return known.filter(pl.col("origin") >= cutoff - window)
@@ -87,6 +95,13 @@ def fit_scale(
     return ScaleFit(features, linear)
 
 
+def scale_of(recipe: Recipe, rows: pl.DataFrame, *, refit_at: datetime) -> ScaleFit | None:
+    """The volatility model of a cutoff, which all recipes of a problem share; None without one."""
+    if recipe.scale is None:
+        return None
+    return fit_scale(recipe.scale, recipe.scale_features, rows, refit_at=refit_at)
+
+
 def fit_recipe(
     recipe: Recipe, rows: pl.DataFrame, *, refit_at: datetime, scale: ScaleFit | None = None
 ) -> FittedRecipe:
@@ -101,16 +116,8 @@ def fit_recipe(
     Raises:
         TooFewRowsError: history holds too little.
     """
-    scale = scale or fit_scale(recipe.scale, recipe.scale_features, rows, refit_at=refit_at)
-    used = known_by(rows, refit_at, recipe.candidate.window)
-    _require_rows(used, max(100, 2 * len(recipe.features)), refit_at, f"recipe {recipe.name!r}")
-    target = used["log_return"].to_numpy()
-    if recipe.candidate.scaled_target:
-        target = target / scale.predict(used)
-    if recipe.candidate.target_clip is not None:
-        target = np.clip(target, -recipe.candidate.target_clip, recipe.candidate.target_clip)
-    family = FAMILIES[recipe.candidate.family]
-    location = family(matrix(used, recipe.features), target, params=recipe.candidate.params)
+    scale = scale or scale_of(recipe, rows, refit_at=refit_at)
+    location, used = _fit_location(recipe, rows, refit_at=refit_at, scale=scale)
     first, last = used["origin"].min(), used["origin"].max()
     assert isinstance(first, datetime) and isinstance(last, datetime)  # noqa: PT018 narrows a type
     return FittedRecipe(
@@ -122,6 +129,46 @@ def fit_recipe(
         training_end=last,
         training_rows=len(used),
     )
+
+
+def _fit_location(
+    recipe: Recipe, rows: pl.DataFrame, *, refit_at: datetime, scale: ScaleFit | None
+) -> tuple[Location, pl.DataFrame]:
+    """The location over `recipe.features`, and the rows it was fitted on."""
+    if recipe.members:
+        return _fit_average(recipe, rows, refit_at=refit_at, scale=scale)
+    candidate = recipe.candidate
+    used = known_by(rows, refit_at, candidate.window)
+    if candidate.reference is not None:
+        used = used.filter(pl.col(candidate.reference).is_finite())
+    family = FAMILIES[candidate.family]
+    least = max(100, 2 * len(recipe.features)) if family.learns else 1
+    _require_rows(used, least, refit_at, f"recipe {recipe.name!r}")
+    target = used["realised"].to_numpy()
+    if candidate.reference is not None:
+        target = target - used[candidate.reference].to_numpy()
+    if candidate.scaled_target and scale is not None:
+        target = target / scale.predict(used)
+    if candidate.target_clip is not None:
+        target = np.clip(target, -candidate.target_clip, candidate.target_clip)
+    inputs = matrix(used, recipe.features)
+    if candidate.reference is None:
+        return family(inputs, target, params=candidate.params), used
+    learned = family(inputs, target, params=candidate.params)
+    return AboveReference(recipe.features.index(candidate.reference), learned), used
+
+
+def _fit_average(
+    recipe: Recipe, rows: pl.DataFrame, *, refit_at: datetime, scale: ScaleFit | None
+) -> tuple[Location, pl.DataFrame]:
+    """The members' locations, and the rows of the member with most of them."""
+    parts, widest = [], rows.clear()
+    for weight, member in recipe.members:
+        location, used = _fit_location(member, rows, refit_at=refit_at, scale=scale)
+        positions = tuple(recipe.features.index(column) for column in member.features)
+        parts.append(Part(weight, positions, location))
+        widest = used if len(used) > len(widest) else widest
+    return WeightedAverage(tuple(parts)), widest
 
 
 def _require_rows(used: pl.DataFrame, least: int, refit_at: datetime, what: str) -> None:

@@ -6,16 +6,11 @@ publication, and travels to serving as an input, so that no path can use another
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import polars as pl
 
 from mlops_assets.problem import Band
 from mlops_assets.training.forecaster import FloatArray
-
-LEAST_SCORES: Final = 100
-"""Fewer verified scores than this give no band."""
 
 
 class TooFewScoresError(ValueError):
@@ -58,13 +53,13 @@ def trailing_quantile(history: pl.DataFrame, origins: pl.DataFrame, band: Band) 
         `origins` with the column `band_quantile`.
 
     Raises:
-        TooFewScoresError: fewer than `LEAST_SCORES` scores were known at an origin.
+        TooFewScoresError: fewer than `band.least` scores were known at an origin.
     """
     level = min(1.0, band.coverage * (1 + 1 / band.window))
     rolled = history.sort("target_known_at").with_columns(
         band_quantile=pl.col("score")
         .rolling_quantile(
-            level, interpolation="linear", window_size=band.window, min_samples=LEAST_SCORES
+            level, interpolation="linear", window_size=band.window, min_samples=band.least
         )
         .over("series", "step")
     )
@@ -81,7 +76,7 @@ def trailing_quantile(history: pl.DataFrame, origins: pl.DataFrame, band: Band) 
         first = missing.row(0, named=True)
         raise TooFewScoresError(
             f"series {first['series']!r} at origin {first['origin']:%Y-%m-%dT%H:%M}Z: fewer than "
-            f"{LEAST_SCORES} forecasts have come true; a band needs that many; "
+            f"{band.least} forecasts have come true; a band needs that many (band.least); "
             "lengthen band.calibration or start the evaluation later"
         )
     return joined.drop("scored_at")

@@ -16,13 +16,19 @@ from mlops_assets.problem import ForecastProblem
 from mlops_assets.training.fit import FittedRecipe
 from mlops_assets.training.onnx_export import input_matrix, model_inputs, run
 from mlops_assets.training.recipe import code_version
-from mlops_assets.training.target_units import STEPS
+from mlops_assets.training.target_units import segment_codes, steps_of
 from serving.contract.model_card import Example, Feature, ModelCard
-from serving.contract.snapshot import BAND_QUANTILE
-from serving.contract.steps import to_target_units
+from serving.contract.snapshot import BAND_LOWER, BAND_QUANTILE, BAND_UPPER
+from serving.contract.steps import needs_segment, to_target_units
 
 EXAMPLE_ROWS: Final = 3
-"""Rows of a card's example."""
+"""Rows of a card's example; of shares it is one whole segment."""
+
+_CALIBRATION_UNITS: Final = {
+    BAND_QUANTILE: "scaled error",
+    BAND_LOWER: "rad",
+    BAND_UPPER: "rad",
+}
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ def build_card(
         frequency=problem.frequency,
         horizon=problem.horizon,
         nominal_coverage=problem.band.coverage,
-        features=tuple(_feature(name, advance) for name in model_inputs(fitted)),
-        steps=STEPS,
+        features=tuple(_feature(name, advance) for name in model_inputs(fitted, problem)),
+        steps=steps_of(problem),
         refit_at=fitted.refit_at,
         as_of=provenance.as_of,
         training_start=fitted.training_start,
@@ -88,18 +94,33 @@ def build_card(
 
 
 def build_example(
-    model: bytes, fitted: FittedRecipe, rows: pl.DataFrame, *, band_quantile: float
+    model: bytes, fitted: FittedRecipe, rows: pl.DataFrame, problem: ForecastProblem
 ) -> Example:
-    """The newest rows as the model's input, with what the model file gives for them."""
-    newest = rows.tail(EXAMPLE_ROWS)
-    inputs = input_matrix(fitted, newest, np.full(len(newest), band_quantile))
-    last = newest["last_value"].to_numpy()
-    expected = to_target_units(STEPS, run(model, inputs), last)
+    """The newest rows as the model's input, with what the model file gives for them.
+
+    Args:
+        model: the model file.
+        fitted: names the inputs.
+        rows: design rows with their calibration, the newest last.
+        problem: names the steps to target units.
+    """
+    newest = _example_rows(rows, problem)
+    inputs = input_matrix(fitted, newest, problem)
+    last, codes = newest["last_value"].to_numpy(), segment_codes(newest)
+    expected = to_target_units(steps_of(problem), run(model, inputs), last, codes)
     return Example(
         features=[[None if np.isnan(v) else float(v) for v in row] for row in inputs],
         last_value=[float(v) for v in last],
+        segment=codes.tolist() if needs_segment(steps_of(problem)) else [],
         expected=[[float(v) for v in row] for row in expected],
     )
+
+
+def _example_rows(rows: pl.DataFrame, problem: ForecastProblem) -> pl.DataFrame:
+    if not needs_segment(steps_of(problem)):
+        return rows.tail(EXAMPLE_ROWS)
+    same = rows.select("origin", "step", "segment").tail(1)
+    return rows.join(same, on=["origin", "step", "segment"], how="semi", maintain_order="left")
 
 
 @cache
@@ -128,8 +149,8 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _feature(name: str, advance: frozenset[str]) -> Feature:
-    if name == BAND_QUANTILE:
-        return Feature(name=name, unit="scaled error", source="calibration")
+    if name in _CALIBRATION_UNITS:
+        return Feature(name=name, unit=_CALIBRATION_UNITS[name], source="calibration")
     unit = "hours" if name.endswith("_hours") else "1"
     return Feature(
         name=name, unit=unit, source="known_in_advance" if name in advance else "observed"

@@ -16,6 +16,7 @@ from mlops_assets.cli.summary import (
     Champion,
     FirstForecast,
     LeaderboardRow,
+    LeadScore,
     RunSummary,
     Verdict,
 )
@@ -64,6 +65,10 @@ def summary() -> RunSummary:
                 coverage=0.901,
                 worst_week_coverage=0.839,
                 winkler=226.7,
+                winkler_unit="bp",
+                by_lead={
+                    "1": LeadScore(mae=275.68, rmse=428.02, n=12096, coverage=0.901, winkler=226.7)
+                },
             ),
             LeaderboardRow(
                 candidate="last_value",
@@ -74,6 +79,10 @@ def summary() -> RunSummary:
                 p_value=None,
                 coverage=None,
                 winkler=None,
+                winkler_unit="bp",
+                by_lead={
+                    "1": LeadScore(mae=276.67, rmse=428.49, n=12096, coverage=None, winkler=None)
+                },
             ),
         ),
         verdict=Verdict(decision="promote", reasons=("ridge beats last_value [p = 0.0004]",)),
@@ -121,8 +130,8 @@ class FakeRun(ModuleType):
 
     def read_summary(self, settings: Settings, problem_name: str) -> RunSummary | None:
         """What was published last."""
-        assert (settings.data, problem_name) == ("sample", self.outcome.problem)
-        return self.published
+        assert settings.data == "sample"
+        return self.published if problem_name == self.outcome.problem else None
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import stamina
@@ -15,7 +16,17 @@ from mlops_assets.cli import doctor, problems
 from mlops_assets.cli.doctor import Finding, examine, findings_table
 from mlops_assets.cli.main import app
 from mlops_assets.cli.stores import mlflow_schema_head
-from mlops_assets.settings import Settings
+from mlops_assets.settings import DataMode, Settings
+from mlops_assets_tests.ingestion.searches import (
+    JANUARY,
+    KEYS,
+    KEYWORDS,
+    DataLab,
+    channel_source,
+    kst,
+    share_source,
+    video_site,
+)
 from mlops_assets_tests.ingestion.services import Answer, Chart, Exchange, Service, running
 
 runner = CliRunner()
@@ -99,6 +110,115 @@ def test_a_source_that_delivers_nothing_is_told(live: tuple[Settings, Service, S
 
     assert findings["btc"].state == "broken"
     assert "no bar opens from 2025-07-01 on" in findings["btc"].told
+
+
+def shares_and_channels(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    share: Mapping[str, object] | None = None,
+    channels: Mapping[str, object] | None = None,
+) -> None:
+    """Replace the problems by one of a panel of shares and a source of channels."""
+    sources = {
+        "share": share_source(**(share or {})),
+        "videos": channel_source(**(channels or {})),
+    }
+    monkeypatch.setattr(doctor, "problem_files", lambda: {"drinks": Path("drinks")})
+    monkeypatch.setattr(doctor, "load_problem", lambda _: SimpleNamespace(sources=sources))
+
+
+def drinks(settings: Settings) -> tuple[Finding, Finding]:
+    share, videos, *_ = examine(settings, ["drinks"], now=kst(20, hour=10))
+    return share, videos
+
+
+def test_sampled_shares_and_channels_are_counted_in_their_own_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shares_and_channels(
+        monkeypatch,
+        share={"sample": {"start": JANUARY}},
+        channels={"sample": {"start": JANUARY, "subscribers": 27_500}},
+    )
+
+    share, videos = drinks(Settings(data="sample", home=tmp_path))
+
+    assert (share.state, videos.state) == ("fine", "fine")
+    # Six whole days of 36 series in the week before 10 o'clock, seven midnights of three.
+    assert share.told == "216 values of 36 series, the newest ends 2024-01-19 15:00:00+00:00"
+    assert videos.told == "21 snapshots of 3 series, the newest is of 2024-01-20 00:00:00+00:00"
+
+
+def test_live_shares_and_channels_are_tried_and_the_quota_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = KEYS.model_copy(update={"data": "live", "home": tmp_path})
+    with running(DataLab(kst(20, hour=10))) as lab, running(video_site) as site:
+        shares_and_channels(
+            monkeypatch,
+            share={"live": {"kind": "naver", "keyword_groups": KEYWORDS, "base_url": lab.url}},
+            channels={"live": {"kind": "youtube", "queries": ["water"], "base_url": site.url}},
+        )
+        share, videos = drinks(settings)
+
+    assert share.told == "216 values of 36 series, the newest ends 2024-01-19 15:00:00+00:00"
+    assert videos.told == (
+        "4 snapshots of 4 series, the newest is of 2024-01-20 01:00:00+00:00; "
+        "videos: the snapshot cost 102 of the day's 10,000 units"
+    )
+    assert len(lab.calls) == 12
+
+
+def test_a_live_service_without_its_key_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shares_and_channels(
+        monkeypatch,
+        share={"live": {"kind": "naver", "keyword_groups": KEYWORDS}},
+        channels={"live": {"kind": "youtube", "queries": ["water"]}},
+    )
+
+    share, videos = drinks(Settings(data="live", home=tmp_path))
+
+    assert (share.state, videos.state) == ("broken", "weak")
+    assert "set it in the environment or in `.env`" in share.told
+    assert "MLOPS_NAVER_CLIENT_ID is not set" in share.told
+    assert "MLOPS_YOUTUBE_API_KEY is not set" in videos.told
+
+
+@pytest.mark.parametrize("mode", ["sample", "live"])
+def test_a_source_without_an_entry_for_the_data_mode_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: DataMode
+) -> None:
+    shares_and_channels(monkeypatch)
+
+    share, videos = drinks(Settings(data=mode, home=tmp_path))
+
+    assert (share.state, videos.state) == ("broken", "weak")
+    assert f"sources.share.{mode} is missing" in share.told
+    assert f"sources.videos.{mode} is missing" in videos.told
+
+
+def test_files_of_shares_and_channels_are_read_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "shares.csv").write_text(
+        "day,brand,gender,age_group,value\n2024-01-01,링티,male,20대,40.0\n", encoding="utf-8"
+    )
+    (tmp_path / "channels.csv").write_text(
+        "day,channel_id,subscribers,views,videos\n20240102,c1,900,10,1\n", encoding="utf-8"
+    )
+    entry = {"time_column": "day", "time_zone": "Asia/Seoul"}
+    shares_and_channels(
+        monkeypatch,
+        share={"files": [{"path": "shares.csv", **entry}]},
+        channels={"files": [{"path": "channels.csv", **entry}]},
+    )
+
+    share, videos = drinks(Settings(data="files", data_dir=tmp_path, home=tmp_path))
+
+    assert share.told == "1 value, the newest ends 2024-01-01 15:00:00+00:00"
+    assert videos.told == "1 snapshot, the newest is of 2024-01-01 15:00:00+00:00"
 
 
 def test_a_store_that_cannot_be_written_is_broken_and_names_the_setting(tmp_path: Path) -> None:

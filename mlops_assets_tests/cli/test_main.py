@@ -91,6 +91,10 @@ def test_run_json_puts_json_and_nothing_else_on_standard_output(
         "coverage": None,
         "worst_week_coverage": None,
         "winkler": None,
+        "winkler_unit": "bp",
+        "by_lead": {
+            "1": {"mae": 276.67, "rmse": 428.49, "n": 12096, "coverage": None, "winkler": None}
+        },
     }
     assert document["verdict"]["decision"] == "promote"
     assert document["champion"] == {

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import io
+import json
+from pathlib import Path
+
 import dagster as dg
+import polars as pl
 import pytest
 
 from mlops_assets.cli import run as cli_run
 from mlops_assets.cli.summary import RunFailed, RunSummary
 from mlops_assets.orchestration.clock import ClockError
+from mlops_assets.storage.publication import latest_snapshot_id
 from mlops_assets_tests.end_to_end import planted
 from mlops_assets_tests.end_to_end.planted import AS_OF, DAY, NAME
 from mlops_assets_tests.end_to_end.world import World, empty_registry, first_run
+from serving.contract.snapshot import FORECASTS, MANIFEST, problem_prefix
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +42,35 @@ def test_the_first_forecast_is_the_champions_newest(
     assert forecast.lower < forecast.point < forecast.upper
 
 
+def test_of_a_panel_the_forecast_told_is_the_first_series_at_the_first_step(
+    after_first_run: tuple[World, RunSummary], tmp_path: Path
+) -> None:
+    world = after_first_run[0].copy(tmp_path / "world")
+    path = f"{newest_snapshot(world)}/{FORECASTS}"
+    own = pl.read_parquet(io.BytesIO(world.store.read_file(path)))
+    other = own.with_columns(series=pl.lit("atom"))
+    buffer = io.BytesIO()
+    pl.concat([own, other]).write_parquet(buffer)
+    world.store.write_file(path, buffer.getvalue())
+
+    summary = cli_run.read_summary(world.settings, NAME)
+
+    assert summary is not None
+    assert summary.forecast is not None
+    assert (summary.forecast.series, summary.forecast.origin) == ("atom", AS_OF)
+
+
+def test_a_snapshot_of_another_contract_counts_as_none_so_that_a_run_replaces_it(
+    after_first_run: tuple[World, RunSummary], tmp_path: Path
+) -> None:
+    world = after_first_run[0].copy(tmp_path / "world")
+    path = f"{newest_snapshot(world)}/{MANIFEST}"
+    manifest = json.loads(world.store.read_file(path))
+    world.store.write_file(path, json.dumps({**manifest, "contract_version": 1}).encode())
+
+    assert cli_run.read_summary(world.settings, NAME) is None
+
+
 def test_progress_names_every_asset_and_what_assets_log(
     after_first_run: tuple[World, RunSummary],
 ) -> None:
@@ -55,6 +91,11 @@ def test_the_run_is_in_dagsters_own_store(after_first_run: tuple[World, RunSumma
     # Every month from the sources' start to the clock's.
     assert run.tags["dagster/asset_partition_range_start"] == "2025-05-01"
     assert run.tags["dagster/asset_partition_range_end"] == "2025-06-01"
+
+
+def newest_snapshot(world: World) -> str:
+    """Folder of the newest snapshot below the storage root."""
+    return f"{problem_prefix(NAME)}/{latest_snapshot_id(world.store, NAME)}"
 
 
 @pytest.fixture

@@ -153,3 +153,31 @@ def test_the_handlers_of_before_are_back_after_the_block() -> None:
 
 def filled(path: Path) -> bool:
     return path.exists() and path.read_text() != ""
+
+
+def test_a_task_is_waited_for_and_its_end_is_no_failure(tmp_path: Path) -> None:
+    with Supervisor() as supervisor:
+        start_healthy(supervisor, web_server("one", free_port(), tmp_path))
+
+        done = supervisor.complete(script("task", "pass", tmp_path, lambda: True))
+        failed = supervisor.complete(script("task", "raise SystemExit(3)", tmp_path, lambda: True))
+
+    assert (done, failed) == (0, 3)
+
+
+def test_a_task_is_given_up_when_a_stop_is_asked_for(tmp_path: Path) -> None:
+    with Supervisor() as supervisor:
+        supervisor.stop_asked.set()
+
+        assert supervisor.complete(script("task", "import time; time.sleep(600)", tmp_path,
+                                          lambda: True)) is None  # fmt: skip
+
+
+def test_a_service_that_dies_beside_a_task_ends_the_wait(tmp_path: Path) -> None:
+    with Supervisor() as supervisor:
+        supervisor.start(script("api", "raise SystemExit(1)", tmp_path, lambda: True))
+
+        with pytest.raises(ServiceFailed, match="api ended by itself"):
+            supervisor.complete(
+                script("task", "import time; time.sleep(600)", tmp_path, lambda: True)
+            )

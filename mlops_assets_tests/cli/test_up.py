@@ -181,3 +181,61 @@ def test_a_service_that_dies_stops_the_others(
     api = f"http://127.0.0.1:{settings.api_port}/"
     assert eventually(lambda: not services.answers(api))
     assert (len(fake_run.calls), small_services) == (1, ["stores", "first"])
+
+
+def bring_up_two(settings: Settings, terminal: io.StringIO) -> str:
+    up.bring_up(settings, ["bitcoin_close", "second"], Console(file=terminal, width=100))
+    return terminal.getvalue()
+
+
+@pytest.fixture
+def second_run(
+    fake_run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, int]:
+    """The run of a second problem in its own process: its exit code is to be set."""
+    outcome = {"code": 0}
+    log = tmp_path / "second"
+
+    def task(_settings: Settings, problem: str) -> Service:
+        code = f"import pathlib; pathlib.Path({str(log)!r}).touch(); raise SystemExit"
+        return script(f"first run of {problem}", f"{code}({outcome['code']})", tmp_path, bool)
+
+    def read(given: Settings, problem: str) -> object:
+        if problem == "second":
+            renamed = fake_run.outcome.model_copy(update={"problem": "second"})
+            return renamed if log.exists() else None
+        return FakeRun.read_summary(fake_run, given, problem)
+
+    monkeypatch.setattr(services, "first_run", task)
+    monkeypatch.setattr(fake_run, "read_summary", read)
+    return outcome
+
+
+def test_a_second_problem_gets_its_champion_beside_the_services(
+    settings: Settings, fake_run: FakeRun, small_services: list[str], second_run: dict[str, int]
+) -> None:
+    shown = bring_up_two(settings, Watcher("forecasts/second/latest"))
+
+    order = [
+        "Dagster page answers after",
+        "curl http://127.0.0.1",
+        "second has no champion yet: running its whole loop, progress in",
+        "second: leaderboard",
+        "Stopped.",
+    ]
+    places = [shown.find(text) for text in order]
+    assert -1 not in places, shown
+    assert places == sorted(places)
+    assert [name for name, *_ in fake_run.calls] == ["bitcoin_close"]
+
+
+def test_a_second_problem_that_fails_leaves_the_first_served(
+    settings: Settings, fake_run: FakeRun, small_services: list[str], second_run: dict[str, int]
+) -> None:
+    second_run["code"] = 2
+
+    shown = bring_up_two(settings, Watcher("its run failed (exit code 2)"))
+
+    assert "why is told at the end of" in shown
+    assert "Stopped." in shown
+    assert len(fake_run.calls) == 1

@@ -16,7 +16,8 @@ from mlops_assets.features.design import add_targets, feature_columns, lay_rows
 from mlops_assets.features.feature_set import compute_features
 from mlops_assets.ingestion.observations import observe
 from mlops_assets.problem import ForecastProblem
-from mlops_assets.tables.candles import RAW_CANDLES, month_of_open
+from mlops_assets.tables.candles import RAW_CANDLES
+from mlops_assets.tables.raw import month_of_open
 from mlops_assets.training.recipe import Recipe, build_recipes
 
 HOUR: Final = timedelta(hours=1)

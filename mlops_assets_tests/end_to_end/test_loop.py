@@ -120,7 +120,7 @@ def test_the_snapshot_holds_the_columns_of_the_contract(first: World) -> None:
     assert len(inputs) == manifest.files[INPUTS].rows == 14 * 24
     assert set(forecasts["version"]) == set(first.table("forecasts")["version"])
     known = published(first, CALIBRATION)
-    assert known.columns == ["recipe_id", "series", "origin", "band_quantile"]
+    assert known.columns == ["recipe_id", "series", "origin", "step", "band_quantile"]
     assert known["recipe_id"].n_unique() == 3
     assert known["band_quantile"].is_finite().all()
 

@@ -43,7 +43,9 @@ def forecasts(*, step: int = 1) -> pl.DataFrame:
 
 def faults(table: pl.DataFrame, seen: pl.DataFrame | None = None) -> list[str]:
     seen = observations() if seen is None else seen
-    return misaligned(table, frequency=HOUR) + copier_is_shifted(table, seen, frequency=HOUR)
+    return misaligned(table, frequency=HOUR) + copier_is_shifted(
+        table, seen, frequency=HOUR, column="close"
+    )
 
 
 @pytest.mark.parametrize("step", [1, 2, 24])
@@ -91,7 +93,7 @@ def test_a_copier_is_one_step_late_and_never_right_at_its_own_time() -> None:
     table = forecasts()
     at_its_time = table.join(observations(), on=["series", "valid_time"])
 
-    assert copier_is_shifted(table, observations(), frequency=HOUR) == []
+    assert copier_is_shifted(table, observations(), frequency=HOUR, column="close") == []
     assert not (at_its_time["last_value"] == at_its_time["close"]).any()
 
 
@@ -101,7 +103,7 @@ def test_a_stamp_under_which_a_copier_looks_perfect_is_refused() -> None:
     at_its_time = perfect.join(observations(), on=["series", "valid_time"])
     assert (at_its_time["last_value"] == at_its_time["close"]).all()
 
-    [fault] = copier_is_shifted(perfect, observations(), frequency=HOUR)
+    [fault] = copier_is_shifted(perfect, observations(), frequency=HOUR, column="close")
 
     assert "copies a last value of 103.0" in fault
     assert "it must be the value observed its step before" in fault
@@ -114,7 +116,7 @@ def test_the_off_by_one_stamp_is_refused_even_when_everything_else_is_shifted_wi
     )
     assert misaligned(moved, frequency=HOUR) == []
 
-    [fault] = copier_is_shifted(moved, observations(), frequency=HOUR)
+    [fault] = copier_is_shifted(moved, observations(), frequency=HOUR, column="close")
 
     assert fault.startswith("3 forecasts are misaligned")
 
@@ -150,3 +152,12 @@ def test_a_copier_copies_the_version_that_was_known_at_its_origin(
     )
 
     assert (faults(newest, corrected_newest()) == []) is honest
+
+
+def test_the_copied_value_is_looked_up_in_the_column_that_is_forecast() -> None:
+    named = observations().rename({"close": "value"})
+    shifted = forecasts().with_columns(last_value=pl.Series(CLOSES[1:]))
+
+    assert copier_is_shifted(forecasts(), named, frequency=HOUR, column="value") == []
+    [fault] = copier_is_shifted(shifted, named, frequency=HOUR, column="value")
+    assert "copies a last value of 103.0" in fault

@@ -87,7 +87,7 @@ def by_hand(rows: pl.DataFrame, refit_at: datetime, ahead: pl.DataFrame) -> np.n
         numbers(sized, scale_names), sized["log_volatility"].to_numpy(), alpha=10, clip_sd=8
     )
     scale = np.exp(volatility.predict(numbers(known, scale_names)))
-    target = known["log_return"].to_numpy() / scale
+    target = known["realised"].to_numpy() / scale
 
     inputs = numbers(known, names)
     mean = np.nanmean(inputs, axis=0)
@@ -256,7 +256,7 @@ def test_the_fold_before_the_span_serves_the_quantile_and_is_not_evaluated(
         pl.col("candidate") == first["candidate"], pl.col("refit_at") == folds[0].refit_at
     ).join(rows, on=["series", "origin", "step"])
     realised = errors.filter(pl.col("target_known_at") <= first["origin"])
-    scaled = np.abs(realised["log_return"] - realised["location"]) / realised["scale"]
+    scaled = np.abs(realised["realised"] - realised["location"]) / realised["scale"]
     assert len(scaled) == 120
     assert first["band_quantile"] == pytest.approx(np.quantile(scaled, 0.9 * (1 + 1 / 200)))
 

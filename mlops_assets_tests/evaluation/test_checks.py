@@ -8,13 +8,25 @@ import polars as pl
 import pytest
 
 from mlops_assets.evaluation.assets import backtest_key
-from mlops_assets.evaluation.checks import build_backtest_checks, credible_ratio
+from mlops_assets.evaluation.checks import (
+    _off_coverage,
+    build_backtest_checks,
+    credible_ratio,
+)
+from mlops_assets.evaluation.leaderboard import leaderboard
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.resources import Platform, Tables
-from mlops_assets.problem import ForecastProblem, SampleSource
+from mlops_assets.problem import ForecastProblem, SampleSource, ShareSample
 from mlops_assets.storage.io_manager import TableIOManager, table_name
 from mlops_assets.storage.tables import TableStore
-from mlops_assets_tests.evaluation.frames import HOUR, START, backtest_frame, small_problem
+from mlops_assets_tests.evaluation.frames import (
+    HOUR,
+    START,
+    backtest_frame,
+    share_frame,
+    share_problem,
+    small_problem,
+)
 
 PROBLEM = small_problem(evaluation={"credible_rmse_ratio": 0.9})
 HOURS = 200
@@ -128,7 +140,25 @@ def test_a_band_that_covers_too_little_warns_and_blocks_nothing(tmp_path: Path) 
         dg.AssetCheckSeverity.WARN,
         False,
     )
-    assert "where 0.90 is promised (slack 0.03)" in str(check.description)
+    assert "at lead 1 where 0.90 is promised (slack 0.03)" in str(check.description)
+
+
+def test_a_lead_whose_band_is_off_warns_though_the_leads_together_are_right() -> None:
+    # Bands +- 2. Errors at lead 1 always inside; at lead 3 outside on two of ten days.
+    problem = share_problem()
+    frame = share_frame(
+        problem,
+        {"last_value": lambda _series, step, day: 3.0 if step == 3 and day < 2 else 1.0},
+        days=10,
+        half_width=2.0,
+    )
+    board = leaderboard(frame, problem)
+    assert board["coverage"].to_list() == [0.9]
+
+    assert _off_coverage(board, 0.9) == [
+        "last_value covers 1.000 at lead 1 where 0.90 is promised (slack 0.03)",
+        "last_value covers 0.800 at lead 3 where 0.90 is promised (slack 0.03)",
+    ]
 
 
 def test_sample_data_has_a_floor_of_its_own() -> None:
@@ -140,3 +170,16 @@ def test_sample_data_has_a_floor_of_its_own() -> None:
     assert credible_ratio(described, synthetic=True) == 0.8
     assert credible_ratio(described, synthetic=False) == 0.9
     assert credible_ratio(PROBLEM, synthetic=True) == 0.9
+
+
+def test_sample_shares_have_the_floor_of_the_problem_or_none() -> None:
+    sample = ShareSample.model_validate({"start": START})
+    plain = share_problem()
+    source = plain.target_source.model_copy(update={"sample": sample})
+    described = plain.model_copy(update={"sources": {"drinks": source}})
+    strict = described.model_copy(
+        update={"evaluation": plain.evaluation.model_copy(update={"credible_rmse_ratio": 0.7})}
+    )
+
+    assert credible_ratio(described, synthetic=True) is None
+    assert credible_ratio(strict, synthetic=True) == 0.7

@@ -13,7 +13,7 @@ from mlops_assets.evaluation.folds import (
     plan_folds,
 )
 from mlops_assets_tests.end_to_end import planted
-from mlops_assets_tests.evaluation.frames import small_problem
+from mlops_assets_tests.evaluation.frames import share_problem, small_problem
 
 # Anchor 2024-02-01, refits every 7 days, 10 days of calibration: two folds.
 PROBLEM = small_problem(evaluation={"folds": 2})
@@ -77,6 +77,26 @@ def test_a_fold_whose_refit_is_now_has_no_origin_yet() -> None:
     folds = plan_folds(PROBLEM, as_of=day(22), evaluate_from=day(15))
 
     assert spans(folds)[-1] == (day(15), day(22))
+
+
+def test_the_first_period_is_forecast_at_the_largest_lead_by_an_evaluated_fold() -> None:
+    # The day from 2024-03-07 is forecast 28 days ahead from 2024-02-09, in the fold of the 8th;
+    # 90 days of calibration, and 27 since their errors come true so much later than at lead 1,
+    # take 17 weeks before it.
+    problem = share_problem(leads=(1, 28))
+
+    folds = plan_folds(problem, as_of=day(14, 3), evaluate_from=day(7, 3))
+    evaluated = [fold for fold in folds if fold.evaluated]
+
+    assert evaluated[0].refit_at == day(8)
+    assert evaluated[-1].end == day(14, 3)
+    assert folds[0].refit_at == day(8) - 17 * WEEK
+
+
+def test_a_lead_of_one_begins_with_the_fold_of_the_start() -> None:
+    folds = plan_folds(share_problem(leads=(1,)), as_of=day(14, 3), evaluate_from=day(7, 3))
+
+    assert next(fold for fold in folds if fold.evaluated).refit_at == day(7, 3)
 
 
 @pytest.mark.parametrize("start", [day(22), day(23)])

@@ -17,7 +17,13 @@ from mlops_assets.evaluation.leaderboard import (
 )
 from mlops_assets.evaluation.rows import BacktestRowsError
 from mlops_assets.evaluation.significance import diebold_mariano
-from mlops_assets_tests.evaluation.frames import START, backtest_frame, small_problem
+from mlops_assets_tests.evaluation.frames import (
+    START,
+    backtest_frame,
+    share_frame,
+    share_problem,
+    small_problem,
+)
 
 
 @pytest.fixture
@@ -70,6 +76,41 @@ def test_winkler_is_in_basis_points_of_the_last_value(frame: pl.DataFrame) -> No
     table = leaderboard(frame, small_problem())
     assert row(table, "ridge")["winkler"] == pytest.approx(600.0)
     assert row(table, "forest")["winkler"] == pytest.approx(6600.0)
+
+
+def test_a_problem_of_one_lead_has_its_pooled_scores_at_that_lead(frame: pl.DataFrame) -> None:
+    ridge = row(leaderboard(frame, small_problem()), "ridge")
+    assert ridge["by_lead"] == [
+        {"step": 1} | {name: ridge[name] for name in ("mae", "rmse", "n", "coverage", "winkler")}
+    ]
+
+
+def test_shares_are_scored_in_their_own_unit_and_at_each_lead() -> None:
+    problem = share_problem()
+    # Errors: the last value 2 at lead 1 and 4 at lead 3; ridge 1 and 3. Bands +- 2, scales 2.
+    errors = {
+        "last_value": lambda _series, step, _day: float(step + 1),
+        "ridge": lambda _series, step, _day: float(step),
+    }
+    table = leaderboard(share_frame(problem, errors, half_width=2.0), problem)
+    ridge = row(table, "ridge")
+    assert ridge["mae"] == pytest.approx(2.0)
+    assert ridge["mase"] == pytest.approx(1.0)
+    assert (ridge["winkler"], ridge["winkler_unit"]) == (pytest.approx(14.0), "%")
+    assert (ridge["r2_return"], ridge["direction_pct"]) == (None, None)
+    # 4 series, 3 days. Inside at lead 1; at lead 3 a miss by 1 costs 20 beside the width of 4.
+    assert ridge["by_lead"] == [
+        {"step": 1, "mae": 1.0, "rmse": 1.0, "n": 12, "coverage": 1.0, "winkler": 4.0},
+        {
+            "step": 3,
+            "mae": 3.0,
+            "rmse": 3.0,
+            "n": 12,
+            "coverage": 0.0,
+            "winkler": pytest.approx(24.0),
+        },
+    ]
+    assert [lead["mae"] for lead in row(table, "last_value")["by_lead"]] == [2.0, 4.0]
 
 
 def test_the_p_value_is_the_one_sided_test_against_the_strongest_baseline() -> None:

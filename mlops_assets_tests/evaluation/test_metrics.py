@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from mlops_assets.evaluation import metrics
-from mlops_assets_tests.evaluation.frames import backtest_frame
+from mlops_assets_tests.evaluation.frames import backtest_frame, share_problem, small_problem
 
 
 def score(expression: pl.Expr, frame: pl.DataFrame) -> float | None:
@@ -31,6 +31,24 @@ def test_mae_is_the_mean_of_absolute_errors(frame: pl.DataFrame) -> None:
 
 def test_rmse_is_the_root_of_the_mean_squared_error(frame: pl.DataFrame) -> None:
     assert score(metrics.rmse(), frame) == pytest.approx(math.sqrt((1 + 4 + 0 + 16) / 4))
+
+
+def test_mase_weighs_each_error_by_the_usual_change_of_its_series(frame: pl.DataFrame) -> None:
+    scaled = frame.with_columns(mase_scale=pl.Series([2.0, 4.0, 1.0, 8.0]))
+    assert score(metrics.mase(), scaled) == pytest.approx((1 / 2 + 2 / 4 + 0 + 4 / 8) / 4)
+
+
+@pytest.mark.parametrize("scale", [None, 0.0])
+def test_mase_is_null_when_a_scale_is_unknown_or_zero(
+    frame: pl.DataFrame, scale: float | None
+) -> None:
+    scales = pl.Series([2.0, 4.0, 1.0, scale])
+    assert score(metrics.mase(), frame.with_columns(mase_scale=scales)) is None
+
+
+def test_mase_is_null_when_no_scale_is_known(frame: pl.DataFrame) -> None:
+    unknown = frame.with_columns(mase_scale=pl.lit(None, dtype=pl.Float64))
+    assert score(metrics.mase(), unknown) is None
 
 
 def test_mape_is_in_percent_of_the_actual_value(frame: pl.DataFrame) -> None:
@@ -99,6 +117,15 @@ def test_winkler_in_basis_points_weighs_each_row_by_its_last_value() -> None:
     frame = backtest_frame([100.0, 1000.0], {"ridge": [100.0, 1000.0]}, last_value=[100.0, 1000.0])
     # Width 2 in both rows: 200 bp of 100 and 20 bp of 1000.
     assert score(metrics.winkler_bp(0.9), frame) == pytest.approx(110.0)
+
+
+def test_the_band_score_of_log_returns_is_in_basis_points_and_any_other_in_target_units() -> None:
+    frame = backtest_frame([50.0], {"ridge": [50.0]}, last_value=50.0)  # width 2
+    coin, drinks = small_problem(), share_problem()
+    assert score(metrics.band_score(coin), frame) == pytest.approx(400.0)
+    assert metrics.band_score_unit(coin) == "bp"
+    assert score(metrics.band_score(drinks), frame) == pytest.approx(2.0)
+    assert metrics.band_score_unit(drinks) == "%"
 
 
 def test_the_interval_score_is_lowest_at_the_true_quantiles() -> None:

@@ -11,7 +11,12 @@ from matplotlib.text import Annotation
 from PIL import Image
 
 from mlops_assets.evaluation import plots
-from mlops_assets_tests.evaluation.frames import backtest_frame, small_problem
+from mlops_assets_tests.evaluation.frames import (
+    backtest_frame,
+    share_frame,
+    share_problem,
+    small_problem,
+)
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +105,17 @@ def test_the_last_days_alone_are_drawn(frame: pl.DataFrame) -> None:
 def test_a_candidate_that_is_absent_is_named(frame: pl.DataFrame) -> None:
     with pytest.raises(ValueError, match="'lstm' is not in the backtest; choose one of last_value"):
         plots.figures(frame, small_problem(), "lstm")
+
+
+def test_losses_of_a_panel_are_drawn_by_valid_period_and_beside_its_own_pictures() -> None:
+    problem = share_problem()
+    frame = share_frame(
+        problem,
+        {"last_value": lambda *_: 2.0, "ridge": lambda _series, step, day: float(step + day)},
+    )
+    figure = plots._cumulative_loss(frame, problem)
+    (line,) = (x for x in figure.axes[0].get_lines() if x.get_label() == "ridge")
+    # Errors 1 and 3, then one more a day, against 2: 0, 1 and 2 on average over both leads.
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0, 1, 3])
+    drawn = list(plots.figures(frame, problem, "ridge"))
+    assert (drawn[0], len(drawn)) == (plots.CUMULATIVE_LOSS, 4)

@@ -11,9 +11,22 @@ from typing import Any
 import polars as pl
 import pytest
 
+from mlops_assets.evaluation.breakdown import by_label
 from mlops_assets.evaluation.leaderboard import leaderboard
-from mlops_assets.evaluation.report import html_report, leaderboard_markdown, predictions_csv
-from mlops_assets_tests.evaluation.frames import START, backtest_frame, small_problem
+from mlops_assets.evaluation.report import (
+    html_report,
+    leaderboard_markdown,
+    predictions_csv,
+    table_csv,
+)
+from mlops_assets.evaluation.rows import COLUMNS
+from mlops_assets_tests.evaluation.frames import (
+    START,
+    backtest_frame,
+    share_frame,
+    share_problem,
+    small_problem,
+)
 
 AS_OF = datetime(2024, 2, 3, tzinfo=UTC)
 VERDICT: dict[str, Any] = {
@@ -107,7 +120,7 @@ def test_the_markdown_table_names_units_and_leaves_undefined_scores_open(
 ) -> None:
     lines = leaderboard_markdown(leaderboard(frame, small_problem()), "USDT").splitlines()
     cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
-    assert {len(row) for row in cells} == {14}
+    assert {len(row) for row in cells} == {15}
     assert cells[0][:3] == ["candidate", "MAE, USDT", "RMSE, USDT"]
     assert [row[0] for row in cells[2:]] == ["ridge", "last\\_value (baseline)"]
     assert cells[3][cells[0].index("direction, %")] == "-"  # the last value has none
@@ -119,7 +132,69 @@ def test_the_csv_reads_back_as_the_backtest(frame: pl.DataFrame) -> None:
         b"last_value,last_value-1,true,2024-02-01T00:00:00Z,coin"
     )
     back = pl.read_csv(BytesIO(text), try_parse_dates=True)
-    assert back.columns == frame.columns
+    assert back.columns == list(COLUMNS)
     values = ["candidate", "series", "step", "actual", "point", "lower", "upper"]
     assert back.select(values).equals(frame.select(values))
     assert back["origin"].dt.epoch().to_list() == frame["origin"].dt.epoch().to_list()
+
+
+def share_rows() -> pl.DataFrame:
+    """Errors: the last value 2, ridge 1 at one step and 3 at three; bands +- 2."""
+    return share_frame(
+        share_problem(brands=("토레타", "링티")),
+        {
+            "last_value": lambda *_: 2.0,
+            "ridge": lambda _series, step, _day: float(step),
+        },
+        half_width=2.0,
+    )
+
+
+def test_the_markdown_of_several_leads_shows_the_error_at_each_in_place_of_the_rmse() -> None:
+    board = leaderboard(share_rows(), share_problem())
+    lines = leaderboard_markdown(board, "%").splitlines()
+    head, _, ridge, _ = ([c.strip() for c in line.strip("|").split("|")] for line in lines[:4])
+    shown = dict(zip(head, ridge, strict=True))
+    assert head[:4] == ["candidate", "MAE, %", "MAE at 1", "MAE at 3"]
+    assert (shown["MAE at 1"], shown["MAE at 3"]) == ("2.00", "2.00")
+    assert shown["Winkler, %"] == "4.0"
+    assert not {"RMSE, %", "R² of return", "direction, %"} & set(head)
+
+
+def test_the_page_of_a_panel_explains_its_own_scores_and_lists_the_labels() -> None:
+    problem, rows = share_problem(brands=("토레타", "링티")), share_rows()
+    page = Page()
+    page.feed(
+        html_report(
+            problem,
+            leaderboard(rows, problem),
+            {},
+            as_of=AS_OF,
+            span=(START, AS_OF),
+            by_label=by_label(rows, problem),
+        )
+    )
+    text = " ".join(page.words)
+    assert "interval score in units of the target (%)" in text
+    assert "MASE is the error over the usual change" in text
+    assert "zero return" not in text
+    assert {"last_value by label", "토레타", "링티", "female"} <= set(page.words)
+
+
+def test_the_page_of_a_price_says_basis_points(frame: pl.DataFrame) -> None:
+    text = " ".join(read(frame).words)
+    assert "Winkler, bp" in text
+    assert "interval score in basis points of the last value" in text
+
+
+def test_the_csv_of_a_panel_names_the_labels_of_each_row() -> None:
+    problem = share_problem(brands=("토레타", "링티"))
+    back = pl.read_csv(BytesIO(predictions_csv(share_rows(), keys=problem.series_keys)))
+    assert back.columns[4:8] == ["series", "segment", "brand", "gender"]
+    first = back.filter(pl.col("series") == "링티/female").row(0, named=True)
+    assert (first["segment"], first["brand"], first["gender"]) == ("female", "링티", "female")
+    assert back["valid_time"][0] == "2024-02-02T00:00:00Z"
+
+
+def test_instants_of_any_table_are_written_in_iso_8601() -> None:
+    assert table_csv(pl.DataFrame({"refit_at": [START]})) == b"refit_at\n2024-02-01T00:00:00Z\n"

@@ -6,7 +6,13 @@ import polars as pl
 import pytest
 
 from mlops_assets.evaluation.rows import BacktestRowsError, judged_rows, require_same_rows
-from mlops_assets_tests.evaluation.frames import HOUR, START, backtest_frame, small_problem
+from mlops_assets_tests.evaluation.frames import (
+    HOUR,
+    START,
+    backtest_frame,
+    share_problem,
+    small_problem,
+)
 
 
 @pytest.fixture
@@ -71,10 +77,10 @@ def test_a_missing_column_is_named(frame: pl.DataFrame) -> None:
 def test_only_the_leads_of_the_problem_are_judged(frame: pl.DataFrame) -> None:
     later = frame.with_columns(pl.lit(2, dtype=pl.Int64).alias("step"))
     both = pl.concat([frame, later])
-    assert judged_rows(both, small_problem(horizon=2))["step"].unique().to_list() == [1]
+    assert judged_rows(both, small_problem())["step"].unique().to_list() == [1]
 
 
 def test_leads_that_the_backtest_does_not_hold_are_refused(frame: pl.DataFrame) -> None:
-    problem = small_problem(evaluation={"leads": [2]}, horizon=2)
+    problem = share_problem(leads=(2,))
     with pytest.raises(BacktestRowsError, match="has no row"):
         judged_rows(frame, problem)

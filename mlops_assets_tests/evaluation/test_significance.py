@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 from mlops_assets.evaluation.significance import (
-    MIN_ORIGINS,
+    MIN_PERIODS,
     diebold_mariano,
     holm,
     long_run_variance,
@@ -86,7 +86,7 @@ def test_the_bandwidth_covers_the_overlap_of_forecasts_and_stays_below_n() -> No
 
 @pytest.mark.parametrize(
     "d",
-    [np.zeros(100), np.full(100, -0.3), np.full(100, -0.3) + 1e-15, np.full(MIN_ORIGINS - 1, -1.0)],
+    [np.zeros(100), np.full(100, -0.3), np.full(100, -0.3) + 1e-15, np.full(MIN_PERIODS - 1, -1.0)],
 )
 def test_no_variance_means_a_p_value_of_one(d: npt.NDArray[np.float64]) -> None:
     result = diebold_mariano(d, 1)
@@ -94,10 +94,10 @@ def test_no_variance_means_a_p_value_of_one(d: npt.NDArray[np.float64]) -> None:
 
 
 def test_too_few_differences_prove_nothing() -> None:
-    d = np.random.default_rng(0).normal(-5, 1, MIN_ORIGINS)
+    d = np.random.default_rng(0).normal(-5, 1, MIN_PERIODS)
     assert diebold_mariano(d, 1).p_value < 1e-6
     assert diebold_mariano(d[1:], 1).p_value == 1
-    assert diebold_mariano(d, lead=MIN_ORIGINS).p_value == 1
+    assert diebold_mariano(d, lead=MIN_PERIODS).p_value == 1
     assert diebold_mariano(d[:0], 1).p_value == 1
 
 
@@ -135,24 +135,36 @@ def test_holm_stops_at_one_and_takes_an_empty_family() -> None:
     assert holm({}) == {}
 
 
-def test_the_differential_of_a_panel_averages_series_and_leads_within_an_origin() -> None:
+def test_the_differential_of_a_panel_averages_its_series_within_a_valid_period() -> None:
     one = backtest_frame([10.0, 10.0], {"a": [11.0, 14.0], "b": [12.0, 11.0]})
     two = backtest_frame([20.0, 20.0], {"a": [20.0, 22.0], "b": [24.0, 20.0]}).with_columns(
         pl.lit("other").alias("series")
     )
-    later = one.with_columns(
-        pl.lit(2, dtype=pl.Int64).alias("step"), pl.col("point") + 100.0, pl.col("origin")
-    )
-    shuffled = pl.concat([two, later, one]).sample(fraction=1.0, shuffle=True, seed=5)
-    # Origin 1: |a| 1 and 0, |b| 2 and 4: 0.5 - 3. Origin 2: |a| 4 and 2, |b| 1 and 0: 3 - 0.5.
+    shuffled = pl.concat([two, one]).sample(fraction=1.0, shuffle=True, seed=5)
+    # Period 1: |a| 1 and 0, |b| 2 and 4: 0.5 - 3. Period 2: |a| 4 and 2, |b| 1 and 0: 3 - 0.5.
     d = mean_differential(shuffled, "a", "b", "absolute_error", [1])
     np.testing.assert_allclose(d, [-2.5, 2.5])
     # Squared: (1 + 0) / 2 - (4 + 16) / 2 and (16 + 4) / 2 - (1 + 0) / 2.
     d = mean_differential(shuffled, "a", "b", "squared_error", [1])
     np.testing.assert_allclose(d, [-9.5, 9.5])
-    # With step 2: |a| 1, 0, 101 and |b| 2, 4, 102, then 4, 2, 104 and 1, 0, 101; three rows each.
-    d = mean_differential(shuffled, "a", "b", "absolute_error", [1, 2])
-    np.testing.assert_allclose(d, [-6 / 3, 8 / 3])
+
+
+def test_every_period_counts_all_leads_though_they_come_from_other_origins() -> None:
+    near = backtest_frame([10.0, 10.0, 10.0], {"a": [11.0, 12.0, 13.0], "b": [10.0, 10.0, 10.0]})
+    far = near.with_columns(
+        pl.lit(3, dtype=pl.Int64).alias("step"),
+        pl.col("origin") - 2 * HOUR,
+        pl.col("point") + 100.0 * (pl.col("candidate") == "a"),
+    )
+    # |a| 1, 2, 3 at step 1 and 101, 102, 103 at step 3, |b| 0: two rows for each of three periods,
+    # from five origins.
+    both = pl.concat([near, far])
+    assert both["origin"].n_unique() == 5
+    d = mean_differential(both, "a", "b", "absolute_error", [1, 3])
+    np.testing.assert_allclose(d, [51.0, 52.0, 53.0])
+    # Leads that are not asked for do not count.
+    d = mean_differential(both, "a", "b", "absolute_error", [1])
+    np.testing.assert_allclose(d, [1.0, 2.0, 3.0])
 
 
 def test_the_differential_is_in_time_order() -> None:

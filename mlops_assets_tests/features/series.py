@@ -73,7 +73,7 @@ def observed(bars: pl.DataFrame, *, series: str = "coin") -> pl.DataFrame:
         low="low",
         close="close",
         volume="volume",
-        ndx_close=pl.when(~stale).then(500 + pl.col("number").sin()),
+        ndx_value=pl.when(~stale).then(500 + pl.col("number").sin()),
         ndx_age_hours=pl.when(stale).then(7.0).otherwise(0.5),
     )
 
@@ -138,7 +138,12 @@ def small_problem(
                 candidates or {"last_value": {"family": "last_value", "baseline": True}}
             ),
             "band": {"coverage": 0.9, "window": 200, "calibration": "10d"},
-            "evaluation": {"refit_every": "7d", "anchor": START, "folds": 2},
+            "evaluation": {
+                "refit_every": "7d",
+                "anchor": START,
+                "folds": 2,
+                "leads": list(range(1, horizon + 1)),
+            },
             "promotion": {"looks_per_year": 52},
             "retrain_cron": "0 6 * * 1",
             "freshness": {

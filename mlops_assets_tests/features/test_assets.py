@@ -19,6 +19,8 @@ from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.resources import Tables
 from mlops_assets.storage.io_manager import TableIOManager
 from mlops_assets.storage.tables import TableStore
+from mlops_assets_tests.features.panels import observed as observed_panel
+from mlops_assets_tests.features.panels import panel_problem, random_shares
 from mlops_assets_tests.features.series import (
     at,
     corrected,
@@ -97,6 +99,7 @@ def test_the_asset_stores_the_table_describes_it_and_passes_its_checks(store: Ta
     assert metadata["dagster/row_count"].value == 120
     assert metadata["features"].value == 4
     assert "| ndx_log_level | 20.0% |" in str(metadata["missing"].value)
+    assert metadata["left_out"].value == "none"
     assert str(metadata["newest_origin"].value).startswith("2024-03-05 23:00")
 
 
@@ -127,7 +130,7 @@ def test_a_feature_from_one_hour_ahead_fails_the_check_by_name_and_stops_what_fo
     assert check.description is not None
     # Probes begin after the first tenth of 120 origins; the newest has no future to look at.
     assert check.description.startswith(
-        f"{PROBES - 1} values know the future, first: coin_close_location at origin "
+        f"{PROBES['candles'] - 1} values know the future, first: coin_close_location at origin "
         "2024-03-01T12:00Z is "
     )
     assert "from what was known then it is" in check.description
@@ -160,8 +163,9 @@ def test_a_stored_column_shifted_into_the_future_fails_the_check_that_reads_it_b
     check = found(recheck(store))["no_leakage"]
 
     assert not check.passed
-    assert f"{PROBES} values know the future, first: coin_log_return_lag_1 at origin" in str(
-        check.description
+    assert (
+        f"{PROBES['candles']} values know the future, first: coin_log_return_lag_1 at origin"
+        in str(check.description)
     )
 
 
@@ -174,3 +178,36 @@ def test_two_rows_of_one_origin_fail_the_check_of_keys(store: TableStore) -> Non
 
     assert not check.passed
     assert check.description == ("2 rows share a (series, origin); one row may have it.")
+
+
+def test_a_panel_is_stored_checked_and_its_empty_features_told_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    problem = panel_problem(
+        group("seasonal_value", "tea", season=7),
+        group("lagged_value", "tea", lags=[90]),
+        group("as_of_age", "rain"),
+    )
+    store = TableStore(str(tmp_path))
+    store.write("tea_share/observations", observed_panel(random_shares(20)))
+    source = dg.AssetSpec(observations_key(problem.name)).with_io_manager_key("io_manager")
+
+    result = dg.materialize(
+        [source, build_features_asset(problem), *build_feature_checks(problem)],
+        resources=resources(store),
+    )
+
+    checks = found(result)
+    assert checks["no_leakage"].description == (
+        f"{PROBES['values']} origins computed again from what was known then: nothing changed."
+    )
+    assert checks["unique_keys"].passed
+    (event,) = result.get_asset_materialization_events()
+    metadata = event.materialization.metadata
+    assert metadata["features"].value == 3
+    # Steps 1 to 8 look 6, 5, 4, 3, 2, 1, 0 and 6 days back: 27 of 8 x 20 lie before the start.
+    assert "| tea_season_7 | 16.9% |" in str(metadata["missing"].value)
+    assert str(metadata["left_out"].value).splitlines()[2:] == [
+        "| tea_lag_90 | missing throughout |",
+        "| rain_age_hours | constant at 6.0 |",
+    ]

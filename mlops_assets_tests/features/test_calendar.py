@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 
 from mlops_assets.features.calendar import (
     Times,
+    calendar_numbers,
+    day_of_week,
     event_hours,
+    local_days,
+    month_of_year,
     new_york_business_hour,
     slot_of_week,
     slots,
     us_session,
+    yearly_season,
 )
 from mlops_assets.problem import EventCalendar
 
@@ -135,3 +140,64 @@ def test_calendars_give_a_column_each() -> None:
         "event_fomc": 1,
         "event_cpi": 1,
     }
+
+
+def days(*texts: str) -> Times:
+    return np.array(texts, dtype="datetime64[D]")
+
+
+def hot(columns: dict[str, np.ndarray]) -> list[list[str]]:
+    """Names of the columns that are 1, by row."""
+    rows = range(len(next(iter(columns.values()))))
+    return [[name for name, column in columns.items() if column[row]] for row in rows]
+
+
+def test_a_day_begins_at_three_in_the_afternoon_utc_in_korea() -> None:
+    instants = opens("2024-03-01T14:59", "2024-03-01T15:00", "2024-12-31T15:00")
+
+    assert local_days(instants, "Asia/Seoul").astype(str).tolist() == [
+        "2024-03-01",
+        "2024-03-02",
+        "2025-01-01",
+    ]
+    assert local_days(instants, "UTC").astype(str).tolist() == [
+        "2024-03-01",
+        "2024-03-01",
+        "2024-12-31",
+    ]
+
+
+def test_weekdays_count_from_monday() -> None:
+    # 2024-03-04 is a Monday; 1969-12-28, before the epoch, is a Sunday.
+    columns = day_of_week(days("2024-03-04", "2024-03-09", "1969-12-28"))
+
+    assert list(columns) == [f"weekday_{k}" for k in range(7)]
+    assert hot(columns) == [["weekday_0"], ["weekday_5"], ["weekday_6"]]
+
+
+def test_months_count_from_january_with_two_digits() -> None:
+    columns = month_of_year(days("2024-01-31", "2024-02-29", "2024-12-01"))
+
+    assert len(columns) == 12
+    assert hot(columns) == [["month_01"], ["month_02"], ["month_12"]]
+
+
+def test_calendar_numbers_are_month_day_weekday_and_day_of_the_year() -> None:
+    columns = calendar_numbers(days("2024-12-31", "2023-12-31", "2024-03-01"))
+
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "calendar_month": [12, 12, 3],
+        "calendar_day": [31, 31, 1],
+        "calendar_weekday": [1, 6, 4],
+        "calendar_day_of_year": [366, 365, 61],
+    }
+
+
+def test_the_yearly_season_is_lowest_on_the_thirtieth_of_january_and_highest_in_july() -> None:
+    # Half of 365.25 days after day 30 is day 212.6: July 30th or 31st.
+    columns = yearly_season(days("2024-01-30", "2024-07-30", "2024-04-30"))
+
+    assert columns["season_cosine"][0] == -1.0
+    assert columns["season_cosine"][1] == pytest.approx(1.0, abs=1e-3)
+    assert columns["season_cosine"][2] == pytest.approx(0.0, abs=0.01)  # day 121: 91 days on
+    assert columns["season_sine"] == pytest.approx([0.0, 0.0, 1.0], abs=0.02)

@@ -107,7 +107,7 @@ def test_a_target_carries_the_value_its_return_its_volatility_and_when_it_was_kn
     variance -= (2 * log(2) - 1) * log(bar["close"] / bar["open"]) ** 2
     assert row["actual"] == closes[12]
     assert row["target_known_at"] == at(12)
-    assert row["log_return"] == pytest.approx(log(closes[12] / closes[10]), rel=1e-12)
+    assert row["realised"] == pytest.approx(log(closes[12] / closes[10]), rel=1e-12)
     assert row["log_volatility"] == pytest.approx(0.5 * log(variance), rel=1e-12)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.features.bars import FloatArray
-from mlops_assets.features.rolling import lagged, rolling_extreme, rolling_mean
+from mlops_assets.features.rolling import (
+    exponential_level,
+    lagged,
+    rolling_extreme,
+    rolling_mean,
+    rolling_sd,
+)
 
 GAP = math.nan
 VALUES = st.lists(st.one_of(st.floats(-1e3, 1e3), st.just(GAP)), min_size=1, max_size=40)
@@ -76,3 +84,45 @@ def test_a_lag_of_zero_is_a_copy() -> None:
     lagged(values, 0)[0] = 5.0
 
     assert values.tolist() == pytest.approx([1.0, 2.0])
+
+
+@few
+@given(VALUES, WINDOWS)
+def test_a_rolling_standard_deviation_is_that_of_the_known_values(
+    values: list[float], window: int
+) -> None:
+    known = [known_in_window(values, row, window) for row in range(len(values))]
+    wanted = [statistics.stdev(k) if len(k) > 1 else GAP for k in known]
+
+    np.testing.assert_allclose(
+        rolling_sd(np.array(values), window), wanted, rtol=1e-9, atol=1e-9, equal_nan=True
+    )
+
+
+def test_a_steady_level_far_from_zero_has_no_deviation() -> None:
+    assert rolling_sd(np.full(9, 1e9), 4)[1:].tolist() == [0.0] * 8
+
+
+@few
+@given(VALUES, st.floats(0.01, 1))
+def test_a_smoothed_level_is_the_recursion_by_hand(values: list[float], alpha: float) -> None:
+    wanted, level = [], GAP
+    for value in values:
+        if not math.isnan(value):
+            level = value if math.isnan(level) else alpha * value + (1 - alpha) * level
+        wanted.append(level)
+
+    same(exponential_level(np.array(values), alpha), wanted)
+
+
+@pytest.mark.parametrize(
+    ("treat", "knob"),
+    [(rolling_mean, 2), (rolling_sd, 2), (exponential_level, 0.5), (lagged, 1)],
+)
+def test_columns_are_treated_one_by_one(
+    treat: Callable[[FloatArray, float], FloatArray], knob: float
+) -> None:
+    table = np.array([[1.0, 4.0], [3.0, GAP], [8.0, 6.0]])
+    apart = [treat(table[:, k], knob) for k in range(2)]
+
+    np.testing.assert_array_equal(treat(table, knob), np.column_stack(apart))

@@ -62,7 +62,8 @@ class Evidence:
 
 
 def model_and_card(fitted: FittedRecipe, seen: pl.DataFrame) -> tuple[bytes, ModelCard]:
-    model = export(fitted)
+    model = export(fitted, PROBLEM)
+    banded = seen.with_columns(band_quantile=pl.lit(1.5))
     provenance = Provenance(
         as_of=fitted.refit_at,
         data_versions={"features": "data-1"},
@@ -73,7 +74,7 @@ def model_and_card(fitted: FittedRecipe, seen: pl.DataFrame) -> tuple[bytes, Mod
         PROBLEM,
         fitted,
         model_sha256="",
-        example=build_example(model, fitted, seen, band_quantile=1.5),
+        example=build_example(model, fitted, banded, PROBLEM),
         advance=frozenset(),
         provenance=provenance,
     )
@@ -186,9 +187,9 @@ def test_rows_since_the_newest_forecast_are_due_and_always_the_newest(evidence: 
     origins = rows["origin"].to_list()
     assert origins == [hour, hour + HOUR, hour + 2 * HOUR]
 
-    assert live.newest_rows(rows, live.empty())["origin"].to_list() == origins[-1:]
-    assert live.newest_rows(rows, said("1", 1, 100.0))["origin"].to_list() == origins[1:]
-    assert live.newest_rows(rows, said("1", 3, 100.0))["origin"].to_list() == origins[-1:]
+    assert live.newest_origins(rows, live.empty())["origin"].to_list() == origins[-1:]
+    assert live.newest_origins(rows, said("1", 1, 100.0))["origin"].to_list() == origins[1:]
+    assert live.newest_origins(rows, said("1", 3, 100.0))["origin"].to_list() == origins[-1:]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ from mlops_assets.problem import (
     FileSource,
     ForecastProblem,
     SampleSource,
+    Source,
     load_problem,
 )
-from mlops_assets.tables.candles import FETCHED, RAW_CANDLES, month_of_open
+from mlops_assets.tables.candles import FETCHED, RAW_CANDLES
+from mlops_assets.tables.raw import month_of_open
 
 HOUR = timedelta(hours=1)
 MAY = datetime(2025, 5, 1, tzinfo=UTC)
@@ -28,7 +30,7 @@ Bar = tuple[datetime, float]
 
 
 def source(**changes: Any) -> CandleSource:  # noqa: ANN401  (fields of the model)
-    """A target of hourly bars; `changes` are fields of `Source`."""
+    """A target of hourly bars; `changes` are fields of `CandleSource`."""
     fields: dict[str, Any] = {
         "kind": "candles",
         "role": "target",

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 import stamina
 
-from mlops_assets.ingestion.arrivals import COVERAGE, add_span, resume_at
+from mlops_assets.ingestion.arrivals import COVERAGE, add_span, resume_at, with_known_at
 from mlops_assets.ingestion.pull import PullReport, pull, raw_table, read_raw
 from mlops_assets.ingestion.sources import SourceError
 from mlops_assets.settings import Settings
 from mlops_assets.storage.tables import TableStore
+from mlops_assets_tests.ingestion import panels
 from mlops_assets_tests.ingestion.market import HOUR, MAY, at, source
 from mlops_assets_tests.ingestion.services import Answer, Exchange, Service, running
 
@@ -221,3 +222,38 @@ def test_a_span_ends_before_the_bar_that_is_running() -> None:
     found = add_span(spans(), start=at(0), end=at(99), fetched_at=at(40.5), source=source())
 
     assert found["end"].to_list() == [at(39.5)]
+
+
+def test_daily_values_are_asked_for_again_over_24_days() -> None:
+    covered = pl.DataFrame(
+        [[panels.START], [panels.end_of(29)], [panels.end_of(30)]], schema=COVERAGE
+    )
+
+    resumed = resume_at(covered, start=panels.START, end=panels.end_of(30), source=panels.panel())
+
+    assert resumed == panels.end_of(5)
+
+
+def test_each_series_of_a_panel_has_an_arrival_of_its_own() -> None:
+    one, other, now = "게토레이/male/10대", "링티/male/10대", panels.end_of(2) + HOUR
+    covered = pl.DataFrame(
+        [[panels.START], [panels.end_of(1)], [panels.end_of(1)]], schema=COVERAGE
+    )
+    stored = panels.raw({1: {one: 40.0}})
+    fetched = panels.raw({1: {one: 41.0, other: 59.0}, 2: {one: 40.0}})
+
+    rows = with_known_at(fetched, stored, covered, fetched_at=now, source=panels.panel())
+
+    assert rows.select("series", "known_at", "assumed").rows() == [
+        (one, panels.end_of(1), True),  # stored already: `versions` sees that it changed
+        (other, now, False),  # an earlier fetch asked for its day and did not get it
+        (one, now, False),  # ended since the previous fetch
+    ]
+
+
+def test_a_span_of_snapshots_reaches_to_the_fetch_itself() -> None:
+    found = add_span(
+        spans(), start=at(0), end=at(99), fetched_at=at(40.5), source=panels.channels()
+    )
+
+    assert found["end"].to_list() == [at(40.5)]

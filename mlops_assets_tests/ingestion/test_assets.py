@@ -138,7 +138,7 @@ def test_sound_files_pass_every_check_and_become_observations(folder: Path) -> N
     rows = TableStore(str(folder / "store")).read("bitcoin_close/observations")
     assert rows["close"].to_list() == CLOSES
     assert rows["vix_age_hours"].to_list()[1:] == pytest.approx([50 / 60] * 11)
-    assert rows["ndx_close"].null_count() == 12  # its bars lie before its start
+    assert rows["ndx_value"].null_count() == 12  # its bars lie before its start
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_sick_exogenous_source_warns_and_its_value_ages(folder: Path) -> None:
     assert found.severity == dg.AssetCheckSeverity.WARN
     rows = TableStore(str(folder / "store")).read("bitcoin_close/observations")
     # Bars close at :10; the last sound one at 02:10, nulls begin when it is over six hours old.
-    assert rows["vix_close"].to_list() == [None, *[20.0] * 7, *[None] * 4]
+    assert rows["vix_value"].to_list() == [None, *[20.0] * 7, *[None] * 4]
     assert rows["vix_age_hours"].to_list()[-1] == pytest.approx(9 + 50 / 60)
 
 

@@ -15,6 +15,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.tables import TableStore
 from mlops_assets.tables.candles import QUARANTINE
 from mlops_assets_tests.architecture.source_code import ROOT
+from mlops_assets_tests.ingestion.panels import START, panel, panel_problem
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -86,3 +87,12 @@ def test_files_are_read_in_whole_since_they_may_correct_any_month(
     store: TableStore, problem: ForecastProblem
 ) -> None:
     assert due_from(store, problem, "files", until=NOW) is None
+
+
+def test_what_is_due_is_told_on_the_clock_in_which_its_month_begins(store: TableStore) -> None:
+    described = panel_problem(search=panel())
+
+    due = due_from(store, described, "sample", until=NOW)
+
+    assert due == START  # 15:00 on the last day of August in UTC
+    assert f"{due:%Y-%m-%d %H:%M}" == "2024-09-01 00:00"

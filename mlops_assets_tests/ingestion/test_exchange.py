@@ -9,6 +9,7 @@ from mlops_assets.ingestion.live import deliver
 from mlops_assets.ingestion.quality import Rule, split
 from mlops_assets.ingestion.sources import Delivery, SourceError
 from mlops_assets.problem import Source
+from mlops_assets.settings import Settings
 from mlops_assets_tests.ingestion.market import HOUR, MAY, at, source
 from mlops_assets_tests.ingestion.services import QUICK, Answer, Exchange, Service, running
 
@@ -29,7 +30,9 @@ def fetch(
     now: datetime = NOW,
 ) -> Delivery:
     origin = market(service.url)
-    return deliver("btc", origin, start=start, end=end, fetched_at=now, retries=QUICK)
+    return deliver(
+        "btc", origin, start=start, end=end, fetched_at=now, settings=Settings(), retries=QUICK
+    )
 
 
 def closes(delivery: Delivery) -> list[datetime]:
@@ -163,4 +166,4 @@ def test_an_unknown_symbol_is_told_in_the_words_of_the_exchange() -> None:
 def test_a_bar_length_that_the_exchange_does_not_have_is_refused() -> None:
     odd = market("http://127.0.0.1:9", period=timedelta(minutes=7))
     with pytest.raises(SourceError, match=r"no bars of 0:07:00; it has 1m, 5m"):
-        deliver("btc", odd, start=MAY, end=NOW, fetched_at=NOW, retries=QUICK)
+        deliver("btc", odd, start=MAY, end=NOW, fetched_at=NOW, settings=Settings(), retries=QUICK)

@@ -217,7 +217,7 @@ def test_a_changed_value_is_a_version_known_at_its_pull(tmp_path: Path) -> None:
 
 
 def test_a_change_without_the_time_of_its_pull_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"second\.parquet: changes 1 bars .*02:00.*`pulled_at`"):
+    with pytest.raises(SourceError, match=r"second\.parquet: changes 1 rows .*02:00.*`pulled_at`"):
         fetch(tmp_path, two_pulls(tmp_path))
 
 

@@ -84,6 +84,19 @@ def test_a_server_in_trouble_is_asked_again(status: int) -> None:
     assert len(service.calls) == 5
 
 
+def test_an_answer_in_part_is_asked_for_again_and_told_in_the_end() -> None:
+    def lack(answer: object) -> str | None:
+        return None if answer == {"fine": True} else "no word; it must be fine"
+
+    with running(fine, Answer(content={})) as service:
+        assert client(service.url).post("/goods", {}, lack=lack) == {"fine": True}
+        service.first = [Answer(content={})] * 5
+        with pytest.raises(
+            SourceError, match=r"/goods answered in part: no word; it must .* given"
+        ):
+            client(service.url).post("/goods", {}, lack=lack)
+
+
 def test_the_number_of_attempts_is_bounded() -> None:
     with (
         running(lambda _: Answer(500, "oops")) as service,

@@ -17,7 +17,7 @@ from mlops_assets.ingestion.assets import build_observations_asset, build_raw_as
 from mlops_assets.ingestion.checks import build_observation_checks, build_raw_checks
 from mlops_assets.orchestration.clock import Clock
 from mlops_assets.orchestration.resources import Platform, Tables
-from mlops_assets.problem import ForecastProblem, ProblemError, load_problem
+from mlops_assets.problem import CandleSource, ForecastProblem, ProblemError, load_problem
 from mlops_assets.storage.io_manager import TableIOManager
 from mlops_assets.storage.tables import TableStore
 from mlops_assets_tests.ingestion.market import (
@@ -144,7 +144,7 @@ def test_a_live_run_through_every_temporary_trouble_ends_with_complete_tables(
         at(h + 1.5) for h in range(47) if h != 5
     ]
     assert len(world.observations()) == 48
-    assert world.observations()["vix_close"].null_count() == 1  # none had closed by 01:00
+    assert world.observations()["vix_value"].null_count() == 1  # none had closed by 01:00
     failed = [c for c in result.get_asset_check_evaluations() if not c.passed]
     # The row that was dropped is told as a gap as well, since this VIX trades round the clock.
     assert [(c.asset_key.path[-1], c.check_name) for c in failed] == [("raw_vix", "gaps")]
@@ -188,7 +188,7 @@ def test_a_dead_exogenous_service_leaves_target_and_observations(world: World, s
     assert (found.passed, found.blocking) == (False, False)
     assert found.severity == dg.AssetCheckSeverity.WARN
     assert f"answered {status}" in str(found.description)
-    assert world.observations()["vix_close"].null_count() == 48
+    assert world.observations()["vix_value"].null_count() == 48
     assert not check(result, "raw_vix", "recency").passed
 
 
@@ -203,8 +203,8 @@ def test_the_rows_of_a_service_that_died_stay_and_age(world: World) -> None:
     assert result.success
     rows = world.observations().sort("valid_time")
     # The newest VIX bar closes at 40:30 and may be six hours old: 46:00 has it, 47:00 does not.
-    assert rows.filter(valid_time=at(46))["vix_close"].to_list() == [139.0]
-    assert rows.filter(valid_time=at(47))["vix_close"].to_list() == [None]
+    assert rows.filter(valid_time=at(46))["vix_value"].to_list() == [139.0]
+    assert rows.filter(valid_time=at(47))["vix_value"].to_list() == [None]
 
 
 def test_a_dead_target_service_fails_the_run_with_its_message(world: World) -> None:
@@ -261,8 +261,9 @@ def test_a_sample_that_an_exogenous_source_lacks_stops_nobody(
 
 def test_every_source_of_the_shipped_problem_names_its_live_service() -> None:
     named = {
-        name: (found.live.kind, found.live.symbol) if found.live else None
+        name: (found.live.kind, found.live.symbol)
         for name, found in load_problem(SHIPPED).sources.items()
+        if isinstance(found, CandleSource) and found.live is not None
     }
 
     assert named == {

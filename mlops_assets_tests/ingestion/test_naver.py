@@ -128,7 +128,7 @@ def test_a_failed_segment_fails_the_fetch_and_is_named() -> None:
         fetch_searches(client(service), GROUPS, start=START, end=END)
 
 
-def test_a_group_that_is_not_answered_fails_the_fetch() -> None:
+def test_a_group_that_is_never_answered_fails_the_fetch() -> None:
     def short(call: Call) -> Answer:
         answer = datalab(call)
         assert isinstance(answer.content, dict)
@@ -137,6 +137,26 @@ def test_a_group_that_is_not_answered_fails_the_fetch() -> None:
     with (
         running(short) as service,
         pytest.raises(SourceError, match=r"segment male 10대: .*every group must be answered"),
+    ):
+        fetch_searches(client(service), GROUPS, start=START, end=END)
+
+
+def test_an_answer_without_one_of_the_groups_is_asked_for_again() -> None:
+    part = Answer(content={"results": [{"title": "게토레이", "data": []}]})
+    budget = daily_budget()
+    with running(datalab, part) as service:
+        rows = fetch_searches(client(service, budget=budget), GROUPS, start=START, end=END)
+
+    assert len(rows) == 12 * 5
+    assert budget.spent == len(service.calls) == 13
+
+
+def test_a_day_that_is_answered_twice_is_refused() -> None:
+    day = {"period": "2024-01-01", "ratio": 1}
+    twice = [{"title": brand, "data": [day, day]} for brand in GROUPS]
+    with (
+        running(lambda _: Answer(content={"results": twice})) as service,
+        pytest.raises(SourceError, match=r"a group has a day twice.*each period once"),
     ):
         fetch_searches(client(service), GROUPS, start=START, end=END)
 
@@ -190,7 +210,7 @@ def test_shares_sum_to_100_in_each_segment_day_and_absent_counts_as_zero() -> No
         (date(2024, 1, 1), "female", "10대", "b", 0.0),
     ]
 
-    found = shares(pl.DataFrame(rows, schema=SEARCHES, orient="row"))
+    found = shares(pl.DataFrame(rows, schema=SEARCHES, orient="row"), brands=["a", "b"])
 
     assert found.rows() == [
         (date(2024, 1, 1), "male", "10대", "a", 75.0),
@@ -198,3 +218,11 @@ def test_shares_sum_to_100_in_each_segment_day_and_absent_counts_as_zero() -> No
         (date(2024, 1, 2), "male", "10대", "a", 100.0),
         (date(2024, 1, 2), "male", "10대", "b", 0.0),
     ]
+
+
+def test_a_brand_that_nobody_searched_for_at_all_has_its_zeros() -> None:
+    rows = [(date(2024, 1, 1), "male", "10대", "a", 30.0)]
+
+    found = shares(pl.DataFrame(rows, schema=SEARCHES, orient="row"), brands=["a", "b"])
+
+    assert found.select("brand", "share_pct").rows() == [("a", 100.0), ("b", 0.0)]

@@ -25,7 +25,7 @@ def observed(
 
 
 def told(rows: list[dict[str, object]]) -> list[tuple[object, object, object]]:
-    return [(row["vix_close"], row["vix_valid_time"], row["vix_age_hours"]) for row in rows]
+    return [(row["vix_value"], row["vix_valid_time"], row["vix_age_hours"]) for row in rows]
 
 
 def test_a_row_carries_the_newest_value_known_with_it_and_its_age() -> None:
@@ -149,7 +149,7 @@ def test_the_join_equals_a_search_through_all_rows(seed: int) -> None:
 
     rows = observe(target, {"vix": vix}, ONE, LATER).to_dicts()
 
-    assert [row["vix_close"] for row in rows] == [
+    assert [row["vix_value"] for row in rows] == [
         _searched(versions_of_vix, row["known_at"]) for row in rows
     ]
 
@@ -197,4 +197,4 @@ def test_without_its_schema_a_table_passes_no_check() -> None:
 
 
 def test_the_schema_follows_the_sources_of_the_yaml() -> None:
-    assert schema_of(ONE).names[-3:] == ("vix_close", "vix_valid_time", "vix_age_hours")
+    assert schema_of(ONE).names[-3:] == ("vix_value", "vix_valid_time", "vix_age_hours")

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
+from mlops_assets.ingestion.periods import missing_periods
 from mlops_assets.ingestion.quality import (
     Rule,
     evaluate,
-    missing_bars,
     rules_of,
     split,
 )
@@ -185,8 +185,8 @@ def test_a_bar_from_the_far_future_makes_no_gap() -> None:
 def test_markets_that_close_have_no_gaps() -> None:
     frame = fetched((at(1), 100.0), (at(9), 101.0))
 
-    assert missing_bars(frame, exogenous(calendar="XNYS")).is_empty()
-    assert len(missing_bars(frame, source())) == 7
+    assert missing_periods(frame, exogenous(calendar="XNYS")).is_empty()
+    assert len(missing_periods(frame, source())) == 7
 
 
 @pytest.mark.parametrize(

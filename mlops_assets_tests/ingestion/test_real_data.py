@@ -74,7 +74,7 @@ def test_observations_of_the_real_files_are_sound(store: TableStore) -> None:
     assert rows["valid_time"].max() == as_of
     for name in problem.exogenous:
         assert (rows[f"{name}_valid_time"] <= rows["known_at"]).all()
-        assert rows.filter(rows[f"{name}_age_hours"] > 6)[f"{name}_close"].null_count() > 0
+        assert rows.filter(rows[f"{name}_age_hours"] > 6)[f"{name}_value"].null_count() > 0
 
 
 def test_the_clock_of_the_files_stands_at_the_newest_bar() -> None:

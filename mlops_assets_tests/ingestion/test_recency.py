@@ -7,6 +7,7 @@ import pytest
 from mlops_assets.ingestion.recency import judge
 from mlops_assets.settings import DataMode
 from mlops_assets.tables.candles import RAW_CANDLES
+from mlops_assets_tests.ingestion import panels
 from mlops_assets_tests.ingestion.market import at, exogenous, raw, source
 
 STORED = raw((at(9), 100.0), (at(10), 101.0))
@@ -71,3 +72,19 @@ def test_a_source_that_never_delivered_is_behind() -> None:
 
     assert not finding.passed
     assert "no bar is known at 2025-05-01T09:00Z" in finding.message
+
+
+def test_days_are_counted_on_their_own_clock() -> None:
+    stored = panels.raw({10: panels.shares()})
+    noon = panels.end_of(13) + timedelta(hours=12)  # the days 11, 12 and 13 are due in Korea
+
+    finding = judge(stored, name="search", source=panels.panel(), now=noon, mode="live")
+    a_day_later = judge(
+        stored, name="search", source=panels.panel(), now=noon + panels.DAY, mode="live"
+    )
+
+    assert finding.passed
+    assert finding.message.endswith(
+        "is of a period ending 2024-09-10T15:00Z; 3 newer values are due"
+    )
+    assert a_day_later.count == 4

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import polars as pl
 
-from mlops_assets.ingestion.versions import new_versions
-from mlops_assets.tables.candles import RAW_CANDLES
+from mlops_assets.ingestion import versions
+from mlops_assets.tables.candles import RAW_CANDLES, VALUES
 from mlops_assets_tests.ingestion.market import at, raw
 
 NOON = at(12)
@@ -13,6 +13,10 @@ NOON = at(12)
 
 def offered(frame: pl.DataFrame, *, at_: datetime = NOON) -> pl.DataFrame:
     return frame.with_columns(fetched_at=pl.lit(at_))
+
+
+def new_versions(fetched: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    return versions.new_versions(fetched, stored, values=VALUES)
 
 
 def told(rows: pl.DataFrame) -> list[tuple[object, ...]]:

@@ -7,6 +7,7 @@ import pytest
 from mlops_assets.ingestion.live import deliver
 from mlops_assets.ingestion.sources import Delivery, SourceError
 from mlops_assets.problem import Source
+from mlops_assets.settings import Settings
 from mlops_assets_tests.ingestion.market import HOUR, MAY, at, exogenous
 from mlops_assets_tests.ingestion.services import QUICK, Answer, Chart, Service, running
 
@@ -21,7 +22,15 @@ def fetch(
     service: Service, *, start: datetime = MAY, now: datetime = NOW, **changes: object
 ) -> Delivery:
     origin = listing(service.url, **changes)
-    return deliver("vix", origin, start=start, end=at(0, day=31), fetched_at=now, retries=QUICK)
+    return deliver(
+        "vix",
+        origin,
+        start=start,
+        end=at(0, day=31),
+        fetched_at=now,
+        settings=Settings(),
+        retries=QUICK,
+    )
 
 
 def test_bars_keep_their_own_clock_and_the_running_one_is_left_out() -> None:
@@ -74,7 +83,9 @@ def test_months_beyond_the_reach_are_told_and_no_error() -> None:
     now = MAY + timedelta(days=731)
     with running(Chart(MAY + timedelta(days=2))) as service:
         origin = listing(service.url)
-        found = deliver("vix", origin, start=MAY, end=now, fetched_at=now, retries=QUICK)
+        found = deliver(
+            "vix", origin, start=MAY, end=now, fetched_at=now, settings=Settings(), retries=QUICK
+        )
 
     [note] = found.notes
     assert note.startswith("vix: Yahoo keeps 1h bars for 730 days, so bars from 2025-05-01 to 2025")
@@ -88,7 +99,15 @@ def test_a_window_wholly_beyond_the_reach_asks_nothing() -> None:
     now = MAY + timedelta(days=1000)
     with running(Chart(NOW)) as service:
         origin = listing(service.url)
-        found = deliver("vix", origin, start=MAY, end=at(0, day=9), fetched_at=now, retries=QUICK)
+        found = deliver(
+            "vix",
+            origin,
+            start=MAY,
+            end=at(0, day=9),
+            fetched_at=now,
+            settings=Settings(),
+            retries=QUICK,
+        )
 
     assert found.rows.is_empty()
     assert "to 2025-05-09 cannot be had live" in found.notes[0]
@@ -143,6 +162,7 @@ def test_a_bar_length_that_is_not_supported_is_refused() -> None:
             start=MAY,
             end=NOW,
             fetched_at=NOW,
+            settings=Settings(),
             retries=QUICK,
         )
 

@@ -19,11 +19,18 @@ from mlops_assets.evaluation.rows import BacktestRowsError
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.decision import NoSaneFitError, decide, look_alpha
 from mlops_assets.promotion.verdict import GateTest, Incumbent, Verdict
-from mlops_assets_tests.evaluation.frames import HOUR, START, backtest_frame, small_problem
+from mlops_assets_tests.evaluation.frames import (
+    HOUR,
+    START,
+    backtest_frame,
+    share_problem,
+    small_problem,
+)
 
 N = 504
 AS_OF = START + N * HOUR
 RIDGE = Incumbent(candidate="ridge", recipe_id="ridge-1")
+DECIDES_AT_ONE = share_problem(leads=(1, 3), promotion={"leads": [1]})
 
 
 def noise(seed: int, scale: float = 1.0) -> npt.NDArray[np.float64]:
@@ -321,9 +328,36 @@ def test_only_the_leads_of_the_problem_decide() -> None:
     )
     later = bad.with_columns(pl.lit(2, dtype=pl.Int64).alias("step"))
     both = pl.concat([good, later])
-    assert judge(both, problem=small_problem(horizon=2)).candidate == "ridge"
-    at_two = small_problem(horizon=2, evaluation={"leads": [2]})
+    assert judge(both).candidate == "ridge"
+    at_two = share_problem(leads=(2,))
     assert judge(both, problem=at_two).candidate == "last_value"
+
+
+def test_better_at_the_gates_lead_and_equal_at_another_is_enough() -> None:
+    assert judge(two_leads(first=0.7, third=1.0), problem=DECIDES_AT_ONE).candidate == "ridge"
+
+
+def test_what_only_shows_at_the_gates_lead_counts_there_alone() -> None:
+    frame = two_leads(first=0.95, third=1.05)
+    assert judge(frame, problem=DECIDES_AT_ONE).candidate == "ridge"
+    assert judge(frame, problem=share_problem(leads=(1, 3))).candidate == "last_value"
+
+
+def test_a_challenger_better_at_the_gates_lead_is_out_when_all_leads_together_are_worse() -> None:
+    verdict = judge(two_leads(first=0.7, third=1.6), problem=DECIDES_AT_ONE)
+    assert find(verdict, "ridge", "last_value").passed
+    assert not find(verdict, "ridge", "last_value", "guard").passed
+    assert verdict.candidate == "last_value"
+    assert "Its absolute error is significantly worse" in " ".join(verdict.reasons)
+
+
+def two_leads(*, first: float, third: float) -> pl.DataFrame:
+    """Leads 1 and 3 of one panel's frame; `ridge` errs by these shares of the last value's."""
+    near = make_frame({"last_value": 1.0, "ridge": first})
+    far = make_frame({"last_value": 1.0, "ridge": third}, seed=5).with_columns(
+        step=pl.lit(3, dtype=pl.Int64), valid_time=pl.col("valid_time").dt.offset_by("2h")
+    )
+    return pl.concat([near, far])
 
 
 def test_a_baseline_without_a_sane_fit_is_passed_over_for_the_next() -> None:

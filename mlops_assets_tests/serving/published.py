@@ -162,10 +162,12 @@ def files_of(model: bytes, model_card: ModelCard) -> ModelFiles:
     return ModelFiles(model=model, card=model_card.model_dump_json().encode())
 
 
-def registered(files: ModelFiles, *, version: str = "1") -> RegisteredVersion:
+def registered(
+    files: ModelFiles, *, version: str = "1", name: str = MODEL_NAME
+) -> RegisteredVersion:
     """The registry's entry of two files, without a registry."""
     return RegisteredVersion(
-        name=MODEL_NAME,
+        name=name,
         version=version,
         alias="champion",
         source="",
@@ -179,6 +181,7 @@ def input_rows(series: str = "btc", *, scale: float = 1.0) -> list[Row]:
     return [
         {
             "series": series,
+            "segment": series,
             "origin": origin,
             "last_observed": origin,
             "valid_time": origin + HOUR,
@@ -194,7 +197,13 @@ def input_rows(series: str = "btc", *, scale: float = 1.0) -> list[Row]:
 def calibration_rows(series: str = "btc", *, recipe_id: str = RECIPE) -> list[Row]:
     """Rows of `calibration.parquet` for `ORIGINS`."""
     return [
-        {"recipe_id": recipe_id, "series": series, "origin": origin, BAND_QUANTILE: band}
+        {
+            "recipe_id": recipe_id,
+            "series": series,
+            "origin": origin,
+            "step": 1,
+            BAND_QUANTILE: band,
+        }
         for origin, band in zip(ORIGINS, BAND, strict=True)
     ]
 
@@ -271,7 +280,7 @@ class World:
         uri = f"sqlite:///{self.database}"
         return MlflowClient(uri, registry_uri=uri)
 
-    def register(self, files: ModelFiles, *, promote: bool = True) -> str:
+    def register(self, files: ModelFiles, *, promote: bool = True, name: str = MODEL_NAME) -> str:
         """Log two files, register them as a version and let the champion alias point to it."""
         from mlflow.exceptions import MlflowException
 
@@ -285,27 +294,27 @@ class World:
         run = client.create_run(experiment_id)
         folder = self.namespace / "to-log"
         folder.mkdir(exist_ok=True)
-        for name, content in ((MODEL_FILE, files.model), (CARD_FILE, files.card)):
-            (folder / name).write_bytes(content)
-            client.log_artifact(run.info.run_id, str(folder / name), artifact_path="model")
+        for file, content in ((MODEL_FILE, files.model), (CARD_FILE, files.card)):
+            (folder / file).write_bytes(content)
+            client.log_artifact(run.info.run_id, str(folder / file), artifact_path="model")
         try:
-            client.create_registered_model(MODEL_NAME)
+            client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         version = client.create_model_version(
-            MODEL_NAME,
+            name,
             source=f"{run.info.artifact_uri}/model",
             run_id=run.info.run_id,
             tags={TAG_MODEL_SHA256: sha256(files.model), TAG_CARD_SHA256: sha256(files.card)},
         )
         if promote:
-            self.promote(version.version)
+            self.promote(version.version, name=name)
         return str(version.version)
 
-    def promote(self, version: str) -> None:
+    def promote(self, version: str, *, name: str = MODEL_NAME) -> None:
         """Let the champion alias point to a version."""
-        self.client.set_registered_model_alias(MODEL_NAME, "champion", version)
+        self.client.set_registered_model_alias(name, "champion", version)
 
     def artifact(self, version: str, name: str) -> Path:
         """The stored file of a version."""
@@ -320,12 +329,13 @@ class World:
         *,
         verdict: Row | None = None,
         corrupt: str | None = None,
+        folder_of: str = PROBLEM,
         **changes: object,
     ) -> str:
         """Publish a snapshot, manifest last, and name it in `latest.json`; returns its id.
 
-        `corrupt` names a file that is changed after its checksum was taken; `changes` are fields of
-        the manifest.
+        `folder_of` is the problem in whose folder it goes; `corrupt` names a file that is changed
+        after its checksum was taken; `changes` are fields of the manifest.
         """
         self.published += 1
         contents = {
@@ -342,7 +352,7 @@ class World:
                 **changes,
             },
         )
-        root = self.namespace / "storage" / problem_prefix(PROBLEM)
+        root = self.namespace / "storage" / problem_prefix(folder_of)
         folder = root / snapshot_id
         folder.mkdir(parents=True)
         for name, content in contents.items():

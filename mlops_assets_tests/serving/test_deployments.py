@@ -9,11 +9,19 @@ from mlops_assets_tests.serving.published import (
     AS_OF,
     PROBLEM,
     RECIPE,
+    Row,
     World,
     calibration_rows,
     input_rows,
     model_files,
     registered,
+)
+from mlops_assets_tests.serving.published_shares import (
+    SHARES,
+    publish_shares,
+    share_calibration,
+    share_files,
+    share_rows,
 )
 from serving.deployments import Deployments, misfit
 from serving.domain_errors import NotReadyError, UnknownNameError
@@ -41,6 +49,11 @@ def world(tmp_path: Path) -> World:
 def snapshot(world: World, **publication: object) -> Snapshot:
     """A published snapshot, read back by the follower."""
     world.publish(**publication)  # type: ignore[arg-type]  # the fields of the test's choice
+    return newest_snapshot(world, PROBLEM)
+
+
+def newest_snapshot(world: World, problem: str) -> Snapshot:
+    """The newest snapshot of a problem, read back by the follower."""
     aside = Deployments(Metrics())
     SnapshotFollower(
         PublishedStorage(str(world.namespace / "storage")),
@@ -48,7 +61,7 @@ def snapshot(world: World, **publication: object) -> Snapshot:
         max_bytes=10**6,
         retries=Retries(1),
     ).poll()
-    found = aside.newest_snapshot(PROBLEM)
+    found = aside.newest_snapshot(problem)
     assert found is not None
     return found
 
@@ -57,6 +70,15 @@ def pair(deployments: Deployments) -> tuple[str, str]:
     """Version and data version in service."""
     deployment = deployments.serving(PROBLEM)
     return deployment.model.registered.version, deployment.snapshot.manifest.data_version
+
+
+def newest_vectors(deployments: Deployments) -> list[list[float]]:
+    """What the model is given for the newest origin."""
+    deployment = deployments.serving(PROBLEM)
+    vectors: list[list[float]] = deployment.vectors(
+        deployment.snapshot.inputs.at("btc", AS_OF)
+    ).tolist()
+    return vectors
 
 
 def test_a_new_recipe_takes_over_only_once_a_snapshot_with_its_calibration_is_there(
@@ -124,8 +146,7 @@ def test_a_model_without_observed_features_is_fed_by_calibration_alone(world: Wo
     features = [{"name": n, "source": "calibration"} for n in ("ret", "vol", "band_quantile")]
     deployments.offer_model(PROBLEM, model(features=features))
     deployments.offer_snapshot(PROBLEM, snapshot(world, inputs=bare, calibration=calibration))
-    vectors = deployments.serving(PROBLEM).vectors("btc", AS_OF)
-    assert vectors.tolist() == [[0.01, 0.005, 1.6]]
+    assert newest_vectors(deployments) == [[0.01, 0.005, 1.6]]
 
 
 def test_a_vector_has_the_order_of_the_card_not_of_the_file(world: World) -> None:
@@ -133,7 +154,7 @@ def test_a_vector_has_the_order_of_the_card_not_of_the_file(world: World) -> Non
     deployments = Deployments(Metrics())
     deployments.offer_model(PROBLEM, model())
     deployments.offer_snapshot(PROBLEM, snapshot(world, inputs=swapped))
-    assert deployments.serving(PROBLEM).vectors("btc", AS_OF).tolist() == [[0.01, 0.005, 1.6]]
+    assert newest_vectors(deployments) == [[0.01, 0.005, 1.6]]
 
 
 def test_swaps_are_counted_once_each(world: World) -> None:
@@ -166,4 +187,40 @@ def test_calibration_of_another_recipe_is_never_used(world: World) -> None:
     ]
     deployments.offer_snapshot(PROBLEM, snapshot(world, calibration=rows))
     deployments.offer_model(PROBLEM, model(recipe_id=RECIPE))
-    assert deployments.serving(PROBLEM).calibration_values("btc", AS_OF) == {"band_quantile": 1.6}
+    assert newest_vectors(deployments) == [[0.01, 0.005, 1.6]]
+
+
+def shares_misfit(
+    world: World, inputs: list[Row] | None = None, calibration: list[Row] | None = None
+) -> str | None:
+    """Why a snapshot of shares cannot feed the model of shares."""
+    publish_shares(world, inputs, calibration)
+    files = share_files()
+    model_of_shares = load_model(files, registered(files), problem=SHARES)
+    return misfit(model_of_shares.card, newest_snapshot(world, SHARES))
+
+
+def test_a_snapshot_of_whole_segments_feeds_a_model_of_shares(world: World) -> None:
+    assert shares_misfit(world) is None
+
+
+def test_shares_need_every_series_of_the_segment_at_the_newest_origin(world: World) -> None:
+    absent = ("토레타/male/20대", AS_OF, 2)
+    rows = [r for r in share_rows() if (r["series"], r["origin"], r["step"]) != absent]
+    reason = shares_misfit(world, rows)
+    assert reason is not None
+    assert "only some series of the segment of 게토레이/male/20대" in reason
+
+
+def test_calibration_is_needed_at_every_step_of_the_newest_origin(world: World) -> None:
+    gap = ("토레타/male/20대", AS_OF, 2)
+    rows = [
+        {**r, "band_upper": None} if (r["series"], r["origin"], r["step"]) == gap else r
+        for r in share_calibration()
+    ]
+    reason = shares_misfit(world, calibration=rows)
+    assert reason is not None
+    assert (
+        "no band_upper of by_hand for 토레타/male/20대 at 2026-03-02T12:00:00+00:00, step 2"
+        in reason
+    )

@@ -251,6 +251,22 @@ def test_several_series_are_all_forecast_and_calibration_needs_one_named(world: 
         assert named["point"] == pytest.approx(forecasts[0]["point"], rel=1e-12)
 
 
+def test_calibration_of_several_steps_is_not_assumed_but_asked_for(world: World) -> None:
+    world.register(model_files(horizon=2))
+    steps = (1, 2)
+    world.publish(
+        [{**row, "step": step} for row in input_rows() for step in steps],
+        [{**row, "step": step} for row in calibration_rows() for step in steps],
+    )
+    question = {"problem": "bitcoin_close", "features": {"ret": 0.0, "vol": 0.01}}
+    with served(world) as client:
+        document = refusal(
+            client.post("/predict", json={**question, "last_value": 100.0}), 422, "unusable-input"
+        )
+    assert document["value"] == "band_quantile"
+    assert "differs by step" in document["rule"]
+
+
 def test_an_answer_is_stale_once_the_snapshot_is_older_than_its_manifest_allows(
     world: World,
 ) -> None:

@@ -16,6 +16,7 @@ from mlops_assets_tests.serving.published import (
     onnx_model,
     registered,
 )
+from mlops_assets_tests.serving.published_shares import SHARES, share_example, share_files
 from serving.contract.model_card import Example
 from serving.domain_errors import ModelRefusedError, RefusalReason
 from serving.model_files import ModelFiles, load_model
@@ -179,8 +180,8 @@ def test_an_example_of_another_shape_is_refused(features: list[list[float]]) -> 
     [
         (b"not json", RefusalReason.CARD),
         (b"[]", RefusalReason.CONTRACT),
-        (b'{"contract_version": 2}', RefusalReason.CONTRACT),
-        (b'{"contract_version": 1, "problem": "bitcoin_close"}', RefusalReason.CARD),
+        (b'{"contract_version": 1}', RefusalReason.CONTRACT),
+        (b'{"contract_version": 2, "problem": "bitcoin_close"}', RefusalReason.CARD),
     ],
 )
 def test_a_card_of_another_form_or_contract_version_is_refused(
@@ -194,3 +195,35 @@ def test_a_model_of_another_problem_is_refused() -> None:
     refusal = refusal_of(model_files(), problem="sports_drink_share")
     assert "'bitcoin_close'" in str(refusal)
     assert "'sports_drink_share'" in str(refusal)
+
+
+def test_an_example_of_shares_is_verified_with_its_segments() -> None:
+    files = share_files()
+    model = load_model(files, registered(files), problem=SHARES)
+    assert model.card.example.segment == [4, 4, 9]
+
+
+def test_an_example_whose_shares_belong_to_other_segments_is_refused() -> None:
+    files = share_files(example=share_example(segment=[4, 9, 9]))
+    refusal = refusal_of(files, problem=SHARES)
+    assert refusal.reason is RefusalReason.WARM_UP
+    assert "relative difference" in str(refusal)
+
+
+@pytest.mark.parametrize("segment", [[], [4, 4]])
+def test_an_example_of_shares_without_one_segment_a_row_is_refused(segment: list[int]) -> None:
+    refusal = refusal_of(share_files(example=share_example(segment=segment)), problem=SHARES)
+    assert refusal.reason is RefusalReason.CARD
+    assert f"3 rows and {len(segment)} segments" in str(refusal)
+
+
+def test_a_bound_of_zero_is_compared_in_percent() -> None:
+    example = share_example(
+        features=[[1.0, -2.0, 0.2]],
+        last_value=[1.0],
+        segment=[1],
+        expected=[[1e-7, 100.0, 100.0]],
+    )
+    # One series is all of its segment: 100 %, and an angle of pi / 2 - 2 < 0 is cut to zero.
+    files = share_files(example=example)
+    assert load_model(files, registered(files), problem=SHARES).card.example == example

@@ -8,6 +8,7 @@ import pytest
 
 from mlops_assets_tests.serving.published import (
     AS_OF,
+    BAND,
     ORIGINS,
     RECIPE,
     calibration_rows,
@@ -77,20 +78,68 @@ def test_a_file_that_is_no_parquet_is_refused() -> None:
         parse_inputs(b"PAR1 but no more")
 
 
-def test_calibration_is_found_by_recipe_series_and_origin(tmp_path: Path) -> None:
-    rows = [*calibration_rows(), *calibration_rows(recipe_id="r2")]
-    calibration = parse_calibration(parquet(rows, tmp_path))
-    assert calibration[RECIPE, "btc", AS_OF] == {"band_quantile": 1.6}
-    assert calibration["r2", "btc", ORIGINS[0]] == {"band_quantile": 1.5}
-    assert len(calibration) == 8
+def test_calibration_of_each_recipe_lies_beside_the_inputs_rows(tmp_path: Path) -> None:
+    inputs = parse_inputs(parquet([*input_rows("btc"), *input_rows("alt")], tmp_path))
+    rows = [*reversed(calibration_rows("btc")), *calibration_rows("alt", recipe_id="r2")[:1]]
+    calibration = parse_calibration(parquet(rows, tmp_path), inputs)
+    # The inputs are sorted: four origins of `alt`, then four of `btc`.
+    nothing = [math.nan] * 4
+    found = {recipe: values["band_quantile"].tolist() for recipe, values in calibration.items()}
+    assert found == {
+        RECIPE: pytest.approx([*nothing, *BAND], nan_ok=True),
+        "r2": pytest.approx([BAND[0], *nothing[1:], *nothing], nan_ok=True),
+    }
+
+
+def test_calibration_of_rows_that_are_not_published_is_left_out(tmp_path: Path) -> None:
+    inputs = parse_inputs(parquet(input_rows()[-1:], tmp_path))
+    calibration = parse_calibration(parquet(calibration_rows(), tmp_path), inputs)
+    assert calibration[RECIPE]["band_quantile"].tolist() == [BAND[-1]]
+
+
+def test_calibration_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    inputs = parse_inputs(parquet(input_rows(), tmp_path))
+    with pytest.raises(SnapshotRefusedError, match="of recipe r1 twice"):
+        parse_calibration(parquet(calibration_rows() * 2, tmp_path), inputs)
+
+
+def test_rows_of_one_segment_origin_and_step_are_one_whole(tmp_path: Path) -> None:
+    named = {"a": "s", "b": "t", "c": "s"}
+    rows = [{**row, "segment": named[n]} for n in named for row in input_rows(n)[:2]]
+    segments = parse_inputs(parquet(rows, tmp_path)).segments
+    # Rows: a at two origins, b at two, c at two.
+    assert segments.code.tolist() == [0, 1, 2, 3, 0, 1]
+    assert segments.complete.all()
+    assert segments.siblings == {"a": ("a", "c"), "b": ("b",), "c": ("a", "c")}
+
+
+def test_a_whole_without_one_of_its_series_is_incomplete_at_that_origin_only(
+    tmp_path: Path,
+) -> None:
+    rows = [{**row, "segment": "s"} for row in [*input_rows("a")[:2], *input_rows("b")[:1]]]
+    segments = parse_inputs(parquet(rows, tmp_path)).segments
+    assert segments.complete.tolist() == [True, False, True]
+
+
+def test_a_series_without_a_segment_is_a_whole_of_its_own(tmp_path: Path) -> None:
+    rows = [{**row, "segment": None} for n in ("a", "b") for row in input_rows(n)[:1]]
+    segments = parse_inputs(parquet(rows, tmp_path)).segments
+    assert segments.siblings == {"a": ("a",), "b": ("b",)}
+    assert segments.complete.all()
+
+
+def test_a_series_of_two_segments_is_refused(tmp_path: Path) -> None:
+    rows = [{**row, "segment": row["origin"].isoformat()} for row in input_rows()]
+    with pytest.raises(SnapshotRefusedError, match="series btc in segments"):
+        parse_inputs(parquet(rows, tmp_path))
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"{}", "not readable as contract version 1"),
+        (b"{}", "not readable as contract version 2"),
         (b"[", "not readable"),
-        (b'{"contract_version": 2}', "contract version 2, this service reads 1"),
+        (b'{"contract_version": 1}', "contract version 1, this service reads 2"),
     ],
 )
 def test_a_manifest_of_another_form_or_version_is_refused(content: bytes, words: str) -> None:

@@ -5,13 +5,11 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from mlops_assets.tables.candles import (
-    FETCHED,
-    QUARANTINE,
-    RAW_CANDLES,
-    month_of_open,
-    observations_schema,
-)
+from mlops_assets.tables.candles import CANDLES, RAW_CANDLES
+from mlops_assets.tables.channels import CHANNELS_LAYOUT
+from mlops_assets.tables.layouts import layout_of
+from mlops_assets.tables.raw import RawLayout, month_of_open
+from mlops_assets.tables.values import VALUES_LAYOUT
 
 FRAME = pl.DataFrame(
     {
@@ -83,19 +81,43 @@ def test_a_bar_belongs_to_the_month_in_which_it_opens() -> None:
 
 
 def test_observations_have_three_columns_for_each_exogenous_source() -> None:
-    names = observations_schema(["ndx", "vix"]).names
+    names = VALUES_LAYOUT.observations([("ndx", CANDLES), ("tv", CHANNELS_LAYOUT)]).names
 
     assert names[-6:] == (
-        "ndx_close",
+        "ndx_value",
         "ndx_valid_time",
         "ndx_age_hours",
-        "vix_close",
-        "vix_valid_time",
-        "vix_age_hours",
+        "tv_value",
+        "tv_valid_time",
+        "tv_age_hours",
     )
 
 
-def test_every_column_says_what_it_means() -> None:
-    for schema in (FETCHED, RAW_CANDLES, QUARANTINE, observations_schema(["vix"])):
+def test_a_day_belongs_to_the_month_in_which_it_begins_on_its_own_clock() -> None:
+    new_year = pl.DataFrame({"valid_time": [datetime(2024, 1, 1, 15, tzinfo=UTC)]})  # its end
+
+    months = [
+        new_year.select(month_of_open(timedelta(days=1), zone=zone)).item()
+        for zone in ("Asia/Seoul", "UTC")
+    ]
+
+    assert months == ["2024-01", "2023-12"]
+
+
+def test_a_kind_of_source_has_value_columns_of_its_own() -> None:
+    assert layout_of("candles").value_names == ("open", "high", "low", "close", "volume")
+    assert layout_of("values").value_names == ("value",)
+    assert layout_of("channels").value_names == (
+        *("subscribers", "views", "videos"),
+        *("likes", "comments"),
+    )
+
+
+@pytest.mark.parametrize(
+    "layout", [CANDLES, VALUES_LAYOUT, CHANNELS_LAYOUT], ids=lambda layout: layout.kind
+)
+def test_every_column_says_what_it_means(layout: RawLayout) -> None:
+    observations = layout.observations([("vix", CANDLES)])
+    for schema in (layout.fetched, layout.raw, layout.quarantine, observations):
         assert all(column.description for column in schema.columns)
         assert set(schema.key) <= set(schema.names)

@@ -13,6 +13,11 @@ from mlops_assets.training.recipe import Recipe, build_recipes
 from mlops_assets_tests.features.series import at, small_problem
 
 COLUMNS: Final = ("level", "noise", "holed")
+FEATURE_SETS: Final = {
+    "all": list(COLUMNS),
+    "one": ["level"],
+    "volatility": ["level", "holed"],
+}
 CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     "last_value": {"family": "last_value", "baseline": True, "scaled_target": False},
     "drift": {"family": "drift", "baseline": True, "scaled_target": False},
@@ -21,6 +26,12 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
         "features": "all",
         "target_clip": 4,
         "params": {"alpha": 10, "clip_quantile": 0.01},
+    },
+    "own_feature": {"family": "feature", "features": "one", "scaled_target": False},
+    "best": {"family": "best_feature", "features": "all"},
+    "average": {
+        "family": "average",
+        "params": {"members": {"ridge": 3, "hist_gradient_boosting": 1}},
     },
     "random_forest": {
         "family": "random_forest",
@@ -45,7 +56,7 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
 def problem(**candidates: dict[str, Any]) -> ForecastProblem:
     """A problem whose candidates are those above, changed or joined by `candidates`."""
     return small_problem(
-        feature_sets={"all": list(COLUMNS), "volatility": ["level", "holed"]},
+        feature_sets=FEATURE_SETS,
         scale={"features": "volatility", "alpha": 1.0},
         candidates={**CANDIDATES, **candidates},
     )
@@ -72,6 +83,7 @@ def design_rows(count: int = 1500, *, seed: int = 0) -> pl.DataFrame:
     frame = pl.DataFrame(
         {
             "series": ["coin"] * count,
+            "segment": ["coin"] * count,
             "origin": [at(k) for k in range(count)],
             "last_observed": [at(k) for k in range(count)],
             "last_value": last_value,
@@ -84,7 +96,8 @@ def design_rows(count: int = 1500, *, seed: int = 0) -> pl.DataFrame:
             "target_known_at": [at(k + 1) for k in range(count)],
             "actual": last_value * np.exp(log_return),
             "log_volatility": log_volatility,
-            "log_return": log_return,
+            "realised": log_return,
+            "season_change": np.abs(last_value * np.expm1(log_return)),
         }
     )
     return frame.with_columns(pl.col("noise", "holed").fill_nan(None))

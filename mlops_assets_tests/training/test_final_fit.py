@@ -14,6 +14,7 @@ import pytest
 
 from mlops_assets.settings import Settings
 from mlops_assets.training import families
+from mlops_assets.training.families import RegisteredFamily
 from mlops_assets.training.final_fit import (
     FinalFit,
     InsaneFitError,
@@ -22,7 +23,7 @@ from mlops_assets.training.final_fit import (
 )
 from mlops_assets.training.fit import fit_recipe
 from mlops_assets.training.forecaster import FloatArray
-from mlops_assets.training.linear import LinearFit, ridge
+from mlops_assets.training.linear import LinearFit, RidgeParameters, ridge
 from mlops_assets.training.model_card import Provenance
 from mlops_assets.training.onnx_export import run
 from mlops_assets.training.onnx_graph import GraphBuilder
@@ -189,7 +190,7 @@ def test_a_fit_that_is_worse_than_no_change_is_told_and_not_registered(
         honest = ridge(features, target, params={"alpha": 10.0})
         return replace(honest, intercept=5.0)
 
-    monkeypatch.setitem(families.FAMILIES, "ridge", shouting)
+    monkeypatch.setitem(families.FAMILIES, "ridge", RegisteredFamily(shouting, RidgeParameters))
     fit = final_fit(settings)
 
     assert fit.version is None
@@ -222,7 +223,7 @@ def test_a_fit_whose_export_differs_is_told_and_not_registered(
             **{**vars(ridge(features, target, params={"alpha": 10.0})), "intercept": 0.1}
         )
 
-    monkeypatch.setitem(families.FAMILIES, "ridge", forgetful)
+    monkeypatch.setitem(families.FAMILIES, "ridge", RegisteredFamily(forgetful, RidgeParameters))
     fit = final_fit(settings)
 
     assert fit.version is None
@@ -235,6 +236,6 @@ def test_forecasts_that_are_not_finite_are_no_sane_fit() -> None:
     assert isinstance(fitted.location, LinearFit)
     void = replace(fitted, location=replace(fitted.location, intercept=float("nan")))
 
-    assert require_sane(fitted, ROWS.tail(200)) < 1
+    assert require_sane(fitted, ROWS.tail(200), problem()) < 1
     with pytest.raises(InsaneFitError, match="ridge gives forecasts that are not finite"):
-        require_sane(void, ROWS.tail(200))
+        require_sane(void, ROWS.tail(200), problem())

@@ -29,7 +29,7 @@ def with_another_future(rows: pl.DataFrame) -> pl.DataFrame:
     later = pl.col("target_known_at") > at(CUTOFF)
     return rows.with_columns(
         pl.when(later).then(pl.lit(1e3)).otherwise(name).alias(name)
-        for name in ("actual", "log_return", "log_volatility")
+        for name in ("actual", "realised", "log_volatility")
     )
 
 
@@ -83,7 +83,7 @@ def test_a_fit_says_which_origins_it_was_trained_on() -> None:
 
 def test_rows_without_a_return_are_left_out_of_training() -> None:
     holed = ROWS.with_columns(
-        log_return=pl.when(pl.int_range(pl.len()) < 5).then(None).otherwise("log_return")
+        realised=pl.when(pl.int_range(pl.len()) < 5).then(None).otherwise("realised")
     )
 
     assert known_by(holed, at(CUTOFF), "all")["origin"].min() == at(5)
@@ -100,7 +100,7 @@ def test_ridge_is_fitted_on_returns_in_units_of_forecast_volatility_clipped() ->
     )
     scale = np.exp(volatility.predict(matrix(AHEAD, ("level", "holed"))))
     trained_on = np.exp(volatility.predict(matrix(used, ("level", "holed"))))
-    scaled = np.clip(used["log_return"].to_numpy() / trained_on, -4, 4)
+    scaled = np.clip(used["realised"].to_numpy() / trained_on, -4, 4)
     by_hand = ridge(matrix(used, COLUMNS), scaled, params={"alpha": 10, "clip_quantile": 0.01})
     location = by_hand.predict(matrix(AHEAD, COLUMNS)) * scale
     np.testing.assert_allclose(fitted.predict(AHEAD)[1], scale, rtol=1e-12)
@@ -119,11 +119,12 @@ def test_the_planted_signal_and_volatility_are_found() -> None:
 def test_the_drift_is_the_mean_return_before_the_cutoff() -> None:
     location, _ = fit_recipe(recipes()["drift"], ROWS, refit_at=at(CUTOFF)).predict(AHEAD)
 
-    assert location == pytest.approx(np.mean(ROWS["log_return"].to_numpy()[:CUTOFF]))
+    assert location == pytest.approx(np.mean(ROWS["realised"].to_numpy()[:CUTOFF]))
 
 
 def test_a_volatility_model_that_is_there_already_is_not_fitted_again() -> None:
     recipe = recipes()["ridge"]
+    assert recipe.scale is not None
     scale = fit_scale(recipe.scale, recipe.scale_features, ROWS, refit_at=at(CUTOFF))
 
     fitted = fit_recipe(recipe, ROWS, refit_at=at(CUTOFF), scale=scale)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from mlops_assets.problem import Band
 from mlops_assets.training.forecaster import FloatArray
 from mlops_assets.training.intervals import (
-    LEAST_SCORES,
     TooFewScoresError,
     quantiles,
     scores,
@@ -108,14 +107,15 @@ def test_series_and_steps_have_quantiles_of_their_own() -> None:
 def test_fewer_scores_than_a_hundred_give_no_band_but_an_error_with_the_remedy() -> None:
     table = history(np.ones(300))
 
-    assert len(trailing_quantile(table, origins(LEAST_SCORES), BAND)) == 1
+    assert len(trailing_quantile(table, origins(BAND.least), BAND)) == 1
     with pytest.raises(TooFewScoresError) as caught:
-        trailing_quantile(table, origins(LEAST_SCORES - 1, 200), BAND)
+        trailing_quantile(table, origins(BAND.least - 1, 200), BAND)
     assert str(caught.value) == (
         "series 'coin' at origin 2024-03-05T03:00Z: fewer than 100 forecasts have come true; "
-        "a band needs that many; lengthen band.calibration or start the evaluation later"
+        "a band needs that many (band.least); lengthen band.calibration or start the evaluation "
+        "later"
     )
-    assert at(LEAST_SCORES - 1) == at(0) + 99 * HOUR
+    assert at(BAND.least - 1) == at(0) + 99 * HOUR
 
 
 def test_the_band_covers_nearly_what_it_promises_whatever_the_errors_look_like() -> None:

@@ -25,11 +25,12 @@ from mlops_assets.training.onnx_export import (
 )
 from mlops_assets.training.onnx_graph import GraphBuilder
 from mlops_assets_tests.features.series import at
-from mlops_assets_tests.training.made import CANDIDATES, design_rows, recipes
+from mlops_assets_tests.training.made import CANDIDATES, design_rows, problem, recipes
 
 TRAINING = design_rows()
-FRESH = design_rows(2000, seed=9)
-BAND = np.random.default_rng(4).uniform(1.0, 2.5, len(FRESH))
+PROBLEM = problem()
+BAND = np.random.default_rng(4).uniform(1.0, 2.5, 2000)
+FRESH = design_rows(2000, seed=9).with_columns(band_quantile=pl.Series(BAND))
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,9 @@ def test_there_is_a_candidate_of_every_family() -> None:
 @pytest.mark.parametrize("name", [*CANDIDATES, "unscaled"])
 def test_the_graph_gives_what_python_gives(name: str, fits: dict[str, FittedRecipe]) -> None:
     fitted = fits[name]
-    model = export(fitted)
+    model = export(fitted, PROBLEM)
 
-    parity = require_parity(model, fitted, FRESH, BAND)
+    parity = require_parity(model, fitted, FRESH, PROBLEM)
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     features = [FRESH[c].fill_null(float("nan")).to_numpy() for c in fitted.recipe.columns]
@@ -70,7 +71,10 @@ def test_the_graph_gives_what_python_gives(name: str, fits: dict[str, FittedReci
 def test_models_without_trees_agree_to_eleven_digits(
     name: str, fits: dict[str, FittedRecipe]
 ) -> None:
-    assert require_parity(export(fits[name]), fits[name], FRESH, BAND).largest_relative < 1e-11
+    assert (
+        require_parity(export(fits[name], PROBLEM), fits[name], FRESH, PROBLEM).largest_relative
+        < 1e-11
+    )
 
 
 def test_the_trees_see_missing_inputs(fits: dict[str, FittedRecipe]) -> None:
@@ -86,16 +90,16 @@ def test_the_trees_see_missing_inputs(fits: dict[str, FittedRecipe]) -> None:
 def test_the_input_holds_each_feature_once_and_the_band_quantile_last(
     fits: dict[str, FittedRecipe],
 ) -> None:
-    assert model_inputs(fits["ridge"]) == ("level", "noise", "holed", "band_quantile")
-    assert model_inputs(fits["drift"]) == ("level", "holed", "band_quantile")
-    matrix = input_matrix(fits["drift"], FRESH[:2], np.array([1.5, 2.5]))
+    assert model_inputs(fits["ridge"], PROBLEM) == ("level", "noise", "holed", "band_quantile")
+    assert model_inputs(fits["drift"], PROBLEM) == ("level", "holed", "band_quantile")
+    matrix = input_matrix(fits["drift"], FRESH[:2], PROBLEM)
     assert matrix.shape == (2, 3)
-    assert matrix[:, 2].tolist() == [1.5, 2.5]
+    assert matrix[:, 2].tolist() == BAND[:2].tolist()
 
 
 def test_a_model_file_is_plain_onnx_without_external_data(fits: dict[str, FittedRecipe]) -> None:
     for fitted in fits.values():
-        model = onnx.load_from_string(export(fitted))
+        model = onnx.load_from_string(export(fitted, PROBLEM))
 
         domains = {node.domain for node in model.graph.node}
         assert domains <= {"", "ai.onnx.ml"}
@@ -106,14 +110,14 @@ def test_a_model_file_is_plain_onnx_without_external_data(fits: dict[str, Fitted
 
 
 def test_an_export_repeats_to_the_byte(fits: dict[str, FittedRecipe]) -> None:
-    assert export(fits["ridge"]) == export(fits["ridge"])
+    assert export(fits["ridge"], PROBLEM) == export(fits["ridge"], PROBLEM)
 
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_a_model_takes_any_number_of_rows(rows: int, fits: dict[str, FittedRecipe]) -> None:
     fitted = fits["drift"]
 
-    given = run(export(fitted), input_matrix(fitted, FRESH[:rows], BAND[:rows]))
+    given = run(export(fitted, PROBLEM), input_matrix(fitted, FRESH[:rows], PROBLEM))
 
     assert given.shape == (rows, 3)
 
@@ -145,19 +149,19 @@ def test_a_family_whose_graph_differs_from_its_python_is_stopped(
         r"band's width; at most 0\.1% may; check the family's add_to_graph"
     )
     with pytest.raises(ParityError, match=told):
-        require_parity(export(fitted), fitted, FRESH, BAND)
+        require_parity(export(fitted, PROBLEM), fitted, FRESH, PROBLEM)
 
 
 def test_one_row_in_a_thousand_may_differ_and_no_more(fits: dict[str, FittedRecipe]) -> None:
     fitted = fits["ridge"]
-    model = export(fitted)
+    model = export(fitted, PROBLEM)
     few, many = _with_far_rows(2), _with_far_rows(3)
 
-    assert require_parity(model, fitted, few, BAND).differing_rows == 0
-    bad = export(broken(fitted))
-    assert require_parity(bad, broken(fitted), few, BAND).differing_rows == 2
+    assert require_parity(model, fitted, few, PROBLEM).differing_rows == 0
+    bad = export(broken(fitted), PROBLEM)
+    assert require_parity(bad, broken(fitted), few, PROBLEM).differing_rows == 2
     with pytest.raises(ParityError, match="3 of 2000 rows"):
-        require_parity(bad, broken(fitted), many, BAND)
+        require_parity(bad, broken(fitted), many, PROBLEM)
 
 
 def _with_far_rows(count: int) -> pl.DataFrame:
@@ -173,4 +177,4 @@ def test_a_graph_that_gives_no_number_is_stopped(fits: dict[str, FittedRecipe]) 
     void = replace(fitted, location=replace(fitted.location, intercept=float("nan")))
 
     with pytest.raises(ParityError, match="2000 of 2000 rows"):
-        require_parity(export(void), void, FRESH, BAND)
+        require_parity(export(void, PROBLEM), void, FRESH, PROBLEM)

@@ -12,7 +12,7 @@ from mlops_assets.training import recipe as recipe_module
 from mlops_assets.training.recipe import build_recipes
 from mlops_assets_tests.architecture.source_code import ROOT
 from mlops_assets_tests.features.series import small_problem
-from mlops_assets_tests.training.made import CANDIDATES, COLUMNS, problem, recipes
+from mlops_assets_tests.training.made import CANDIDATES, COLUMNS, FEATURE_SETS, problem, recipes
 
 RIDGE = CANDIDATES["ridge"]
 
@@ -45,7 +45,7 @@ def test_each_field_of_the_candidate_changes_the_id(change: dict[str, Any]) -> N
 
 def test_a_feature_more_changes_the_id_and_another_candidate_does_not() -> None:
     wider = small_problem(
-        feature_sets={"all": ["*"], "volatility": ["level", "holed"]},
+        feature_sets={**FEATURE_SETS, "all": ["*"]},
         scale={"features": "volatility", "alpha": 1.0},
         candidates=CANDIDATES,
     )
@@ -57,7 +57,7 @@ def test_a_feature_more_changes_the_id_and_another_candidate_does_not() -> None:
 
 def test_the_volatility_model_is_part_of_every_recipe() -> None:
     other_scale = small_problem(
-        feature_sets={"all": list(COLUMNS), "volatility": ["level", "holed"]},
+        feature_sets=FEATURE_SETS,
         scale={"features": "volatility", "alpha": 2.0},
         candidates=CANDIDATES,
     )

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from serving.contract.steps import Step
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 """Version of card, snapshot and tensors; a server refuses any other."""
 
 CARD_FILE = "model_card.json"
@@ -32,7 +32,7 @@ class Feature(_Part):
     unit: str = ""
     source: Literal["observed", "known_in_advance", "calibration"] = Field(
         description="observed: from the origin's row; known_in_advance: from the valid time's "
-        "calendar; calibration: moves with every origin, read from the published snapshot"
+        "calendar; calibration: moves with every origin and step, read from the published snapshot"
     )
 
 
@@ -42,12 +42,17 @@ class Example(_Part):
     features: list[list[float | None]] = Field(description="(rows, features); None is missing")
     last_value: list[float] = Field(description="(rows,), target units")
     expected: list[list[float]] = Field(description="(rows, 3) in target units")
+    segment: list[int] = Field(
+        default_factory=list,
+        description="(rows,), one code for the rows that add up to a whole, complete segments "
+        "only; empty unless the steps need it",
+    )
 
 
 class ModelCard(_Part):
     """Stored as `model_card.json` beside `model.onnx`."""
 
-    contract_version: Literal[1] = 1
+    contract_version: Literal[2] = 2
     problem: str
     candidate: str = Field(description="name of the recipe in the problem's YAML")
     recipe_id: str = Field(description="hash of candidate, parameters, features and code version")
@@ -60,7 +65,10 @@ class ModelCard(_Part):
     output_name: str = "quantiles"
     input_type: Literal["float32", "float64"] = "float64"
     features: tuple[Feature, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = Field(
+        description="from the graph's output, (rows, 3) lower, middle and upper on the model's "
+        "scale, to quantiles in target units; see `serving.contract.steps`"
+    )
     refit_at: AwareDatetime
     as_of: AwareDatetime
     training_start: AwareDatetime

@@ -7,15 +7,19 @@ A snapshot id sorts by time: `<as_of as YYYYMMDDTHHMMSSZ>-<8 hex digits>`.
 
 Columns (all instants UTC, microseconds):
 
-- `inputs.parquet`, grain (series, origin, step): `series, origin, last_observed, valid_time, step,
-  last_value`, then one float column per feature of any published model. Missing is null.
-- `calibration.parquet`, grain (recipe_id, series, origin): `recipe_id, series, origin,
-  band_quantile`: calibration inputs by recipe, for the origins of `inputs`.
+- `inputs.parquet`, grain (series, origin, step): `series, segment, origin, last_observed,
+  valid_time, step, last_value`, then one float column per feature of any published model. Missing
+  is null. `segment` names the whole that a series is a share of, the series itself where the
+  target is no share; the newest origin of a segment holds every one of its series.
+- `calibration.parquet`, grain (recipe_id, series, origin, step): `recipe_id, series, origin,
+  step`, then calibration inputs by recipe, for the rows of `inputs`: `band_quantile`, or
+  `band_lower` and `band_upper`. Null where a recipe has no such input; a column that no recipe has
+  may be absent.
 - `forecasts.parquet`, grain (version, series, origin, step): `problem, series, origin,
   last_observed, valid_time, step, point, lower, upper, nominal_coverage, candidate, recipe_id,
   version, data_version, run_id, synthetic`.
-- `observed.parquet`, grain (series, valid_time): `series, valid_time, open, high, low, close,
-  volume`: observed values of the target for charts, newest last.
+- `observed.parquet`, grain (series, valid_time): `series, valid_time`, then the target's values
+  (`open, high, low, close, volume` of candles, `value` of values): for charts, newest last.
 - `leaderboard.json`, `verdict.json`: the evaluation's table and the gate's verdict, as written by
   the pipeline.
 """
@@ -38,7 +42,15 @@ VERDICT = "verdict.json"
 FILES: tuple[str, ...] = (INPUTS, CALIBRATION, FORECASTS, OBSERVED, LEADERBOARD, VERDICT)
 
 BAND_QUANTILE = "band_quantile"
-"""The calibration feature of every model: the trailing conformal quantile of scaled errors."""
+"""Calibration input: the trailing conformal quantile of scaled errors, half a band's width."""
+
+BAND_LOWER = "band_lower"
+BAND_UPPER = "band_upper"
+"""Calibration inputs of a share: offsets of the band's ends to the share's angle, in radians,
+`band_lower` <= 0 <= `band_upper`."""
+
+CALIBRATION_INPUTS: tuple[str, ...] = (BAND_QUANTILE, BAND_LOWER, BAND_UPPER)
+"""The calibration inputs a snapshot may hold."""
 
 
 def problem_prefix(problem: str) -> str:
@@ -68,6 +80,9 @@ class Manifest(BaseModel):
     unit: str
     as_of: AwareDatetime
     created_at: AwareDatetime
+    series_keys: tuple[str, ...] = Field(
+        default=(), description="names of the labels that `/` joins to a series' name"
+    )
     frequency_seconds: float
     horizon: int
     stale_after_seconds: float = Field(description="older than this, answers say `stale`")

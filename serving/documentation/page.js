@@ -32,7 +32,7 @@ const resolve = (schema) => schema && schema.$ref
   ? specification.components.schemas[schema.$ref.split("/").pop()] : schema;
 
 // Live values take the place of the examples in the document, so that every example works.
-const live = { problem: null, origin: null, features: null, last_value: null };
+const live = { problem: null, origin: null, features: null, last_value: null, shares: false };
 
 async function learn(health) {
   const ready = health.problems.find((problem) => problem.ready);
@@ -44,7 +44,8 @@ async function learn(health) {
   ]);
   if (latest && latest.forecasts.length) live.origin = latest.forecasts[0].origin;
   if (model) {
-    const { features, example } = model.card;
+    const { features, example, steps: units } = model.card;
+    live.shares = units.includes("share_of_segment");
     live.features = Object.fromEntries(features.map((f, i) => [f.name, example.features[0][i]]));
     live.last_value = example.last_value[0];
   }
@@ -224,7 +225,9 @@ async function sendTo(request, target, button) {
 function bodyForm(operation) {
   const media = operation.requestBody && operation.requestBody.content["application/json"];
   if (!media) return null;
-  const examples = Object.values(media.examples || {});
+  // A share cannot be forecast from the features of one series.
+  const examples = Object.values(media.examples || {})
+    .filter((example) => !(live.shares && "features" in example.value));
   const text = (example) => JSON.stringify(enliven(example.value), null, 2);
   const area = el("textarea", { spellcheck: "false", "aria-label": "body" });
   area.value = examples.length ? text(examples[0]) : "{}";

@@ -32,7 +32,11 @@ async def latest_forecasts(
     response: Response,
     series: Annotated[str | None, Query(max_length=200, description=SERIES)] = None,
 ) -> ForecastAnswer:
-    """Forecasts of the champion from the newest published origin, with their bands."""
+    """Forecasts of the champion from the newest published origin, with their bands.
+
+    Where forecasts are shares, one series is computed with all series of its segment, so that its
+    value is the same as in the answer for all, and the points of a segment add up to 100.
+    """
     deployment = parts.deployments.serving(problem)
     forecasts = service.latest(deployment, series=series, now=parts.clock())
     parts.metrics.forecasts.labels(problem, deployment.model.registered.version).inc(len(forecasts))
@@ -57,7 +61,8 @@ async def predict(
 
     From features: give `features` and `last_value`. Every feature of the model's card is needed;
     `null` is a missing value. Calibration features (such as `band_quantile`) default to the newest
-    published value; the answer lists them under `assumed`.
+    published value; the answer lists them under `assumed`. Shares of a segment are forecast from
+    the snapshot only, since one series' features give no sum to divide by.
     """
     deployment = parts.deployments.serving(question.problem)
     answer: ForecastAnswer | FeatureForecast

@@ -13,7 +13,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from serving.provenance import Provenance
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-SERIES: Final = "a series of the problem; default: all of them"
+SERIES: Final = (
+    "a series of the problem, such as `btc`, or labels joined by `/`; default: all of them"
+)
 ProblemName = Annotated[
     str, Field(max_length=60, description="a published problem", examples=["bitcoin_close"])
 ]
@@ -85,7 +87,8 @@ class PredictRequest(BaseModel):
     features: dict[Annotated[str, Field(max_length=200)], Finite | None] | None = Field(
         default=None,
         description="every feature of the served model's card by name (see /models/{problem}); "
-        "null is a missing value; calibration features default to the newest published ones",
+        "null is a missing value; calibration features default to the newest published ones; "
+        "refused where forecasts are shares of a segment, which one series alone cannot give",
     )
     last_value: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)] | None = Field(
         default=None, description="newest known target value, in target units; with `features`"

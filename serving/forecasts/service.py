@@ -10,17 +10,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from serving.contract.model_card import ModelCard
+from serving.contract.steps import FloatArray, Step, needs_segment
 from serving.deployments import Deployment
 from serving.domain_errors import NotReadyError, UnknownNameError, UnusableInputError
 from serving.forecasts.schemas import AssumedInput, FeatureForecast, Forecast
 from serving.provenance import provenance
 
-FloatArray = npt.NDArray[np.float64]
-
 _SHOWN_ORIGINS = 5
+_SHOWN_SERIES = 10
 
 
 def latest(deployment: Deployment, *, series: str | None, now: datetime) -> list[Forecast]:
@@ -86,10 +85,11 @@ def from_features(
 
     Raises:
         UnknownNameError: the series is not published.
-        UnusableInputError: a feature is unknown, absent or too large, or the forecast is not
-            finite.
+        UnusableInputError: the problem's forecasts are shares, a feature is unknown, absent or too
+            large, or the forecast is not finite.
     """
     card = deployment.model.card
+    _refuse_shares(deployment)
     assumed = _assumed(deployment, series=series, given=features)
     _refuse_other_names(deployment, given=features, assumed=assumed)
     vector = _vector(card, {**{a.feature: a.value for a in assumed}, **features})
@@ -124,11 +124,25 @@ def _series(deployment: Deployment, series: str | None) -> Sequence[str]:
     if series not in published:
         raise UnknownNameError(
             value=f"series {series}",
-            rule=f"it must be published for {deployment.model.card.problem}",
-            remedy="use one of the known series, or leave it out for all",
-            known=published,
+            rule=f"it must be one of the {len(published)} published series of "
+            f"{deployment.model.card.problem}",
+            remedy="use a known series, or leave it out for all",
+            known=published[:_SHOWN_SERIES],
         )
     return (series,)
+
+
+def _refuse_shares(deployment: Deployment) -> None:
+    card = deployment.model.card
+    if needs_segment(card.steps):
+        raise UnusableInputError(
+            value=f"features of problem {card.problem}",
+            rule=f"its forecasts are shares ({Step.SHARE_OF_SEGMENT.value}), and the features of "
+            "one series give no sum to divide by",
+            remedy="give a known series, and an origin if it is not the newest, instead of "
+            "features and last_value",
+            known=deployment.snapshot.series[:_SHOWN_SERIES],
+        )
 
 
 def _refuse_seen(deployment: Deployment, origin: datetime) -> None:
@@ -146,16 +160,13 @@ def _refuse_seen(deployment: Deployment, origin: datetime) -> None:
 def _forecasts(
     deployment: Deployment, wanted: Sequence[tuple[str, datetime]], *, now: datetime
 ) -> list[Forecast]:
-    """Forecasts of (series, origin) pairs in one call of the model; ValueError if not finite."""
+    """Forecasts of (series, origin) pairs in one call of the model.
+
+    Raises:
+        ValueError: one is not finite, or a share lacks series of its segment.
+    """
     inputs, card = deployment.snapshot.inputs, deployment.model.card
-    rows = [
-        (series, row)
-        for series, origin in wanted
-        for row in range(inputs.rows[series][origin].start, inputs.rows[series][origin].stop)
-    ]
-    vectors = np.concatenate([deployment.vectors(series, origin) for series, origin in wanted])
-    last_value = inputs.last_value[[row for _, row in rows]]
-    quantiles = deployment.model.quantiles(vectors, last_value).tolist()
+    quantiles = _quantiles(deployment, wanted)
     source = provenance(deployment, now).model_dump()
     return [
         Forecast(
@@ -172,15 +183,50 @@ def _forecasts(
             unit=card.unit,
             **source,
         )
-        for (series, row), (lower, point, upper) in zip(rows, quantiles, strict=True)
+        for (series, origin) in wanted
+        for row, (lower, point, upper) in zip(
+            inputs.at(series, origin).tolist(), quantiles[series, origin].tolist(), strict=True
+        )
     ]
+
+
+def _quantiles(
+    deployment: Deployment, wanted: Sequence[tuple[str, datetime]]
+) -> dict[tuple[str, datetime], FloatArray]:
+    """Shape (steps, 3) in target units for each (series, origin) pair and what it adds up with."""
+    inputs = deployment.snapshot.inputs
+    shares = needs_segment(deployment.model.card.steps)
+    computed = _with_siblings(deployment, wanted) if shares else wanted
+    blocks = [inputs.at(series, origin) for series, origin in computed]
+    rows = np.concatenate(blocks)
+    segment = inputs.segments.code[rows] if shares else None
+    quantiles = deployment.model.quantiles(
+        deployment.vectors(rows), inputs.last_value[rows], segment
+    )
+    ends = np.cumsum([len(block) for block in blocks])[:-1]
+    return dict(zip(computed, np.split(quantiles, ends), strict=True))
+
+
+def _with_siblings(
+    deployment: Deployment, wanted: Sequence[tuple[str, datetime]]
+) -> list[tuple[str, datetime]]:
+    """The pairs with every series of their segments, so that one alone is forecast as among all."""
+    segments, rows = deployment.snapshot.inputs.segments, deployment.snapshot.inputs.rows
+    for series, origin in wanted:
+        if not segments.complete[rows[series][origin]].all():
+            raise ValueError(
+                f"at {origin.isoformat()} the segment of {series} lacks series or steps, and "
+                f"shares need all of {', '.join(segments.siblings[series][:_SHOWN_SERIES])}"
+            )
+    every = {(sibling, origin) for name, origin in wanted for sibling in segments.siblings[name]}
+    return sorted(every)
 
 
 def _assumed(
     deployment: Deployment, *, series: str | None, given: Mapping[str, float | None]
 ) -> list[AssumedInput]:
     """The newest published value of each calibration feature that was not given."""
-    absent = [name for _, name in deployment.calibration if name not in given]
+    absent = [name for name in deployment.calibration if name not in given]
     candidates = _series(deployment, series)
     if not absent:
         return []
@@ -189,12 +235,23 @@ def _assumed(
             value=", ".join(absent),
             rule="calibration differs by series and several are published",
             remedy="name the series, or give these features",
-            known=candidates,
+            known=candidates[:_SHOWN_SERIES],
         )
     origin = deployment.snapshot.newest_origin(candidates[0])
-    published = deployment.calibration_values(candidates[0], origin)
+    rows = deployment.snapshot.inputs.at(candidates[0], origin)
+    if len(rows) > 1:
+        raise UnusableInputError(
+            value=", ".join(absent),
+            rule=f"calibration differs by step and {len(rows)} are published",
+            remedy="give these features",
+        )
     return [
-        AssumedInput(feature=name, value=published[name], series=candidates[0], origin=origin)
+        AssumedInput(
+            feature=name,
+            value=float(deployment.calibration[name][rows[0]]),
+            series=candidates[0],
+            origin=origin,
+        )
         for name in absent
     ]
 
