@@ -30,13 +30,12 @@ def section(title: str) -> str:
 
 @cache
 def graph() -> dg.AssetGraph:
-    """Assets and checks of the shipped problem."""
-    problem = load_problem(ROOT / "mlops_assets" / "defs" / "bitcoin_close" / "defs.yaml")
+    """Assets and checks of the shipped problems."""
+    files = (ROOT / "mlops_assets" / "defs").glob("*/defs.yaml")
     settings = Settings(home=Path("unused"), _env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own
     resources = dg.Definitions(resources=shared_resources(settings, Clock()))
-    return dg.Definitions.merge(
-        build_problem_definitions(problem, settings), resources
-    ).resolve_asset_graph()
+    problems = [build_problem_definitions(load_problem(file), settings) for file in files]
+    return dg.Definitions.merge(*problems, resources).resolve_asset_graph()
 
 
 def general(name: str) -> str:

@@ -164,7 +164,9 @@ def test_every_candidate_is_scored_at_each_lead_on_the_same_rows(ran: RunSummary
         # Six series on the 42 days of the three folds, and the rest of the newest one.
         assert row.by_lead["1"].n == row.by_lead["3"].n
         assert row.by_lead["1"].n % 6 == 0
-        assert 0.8 < row.by_lead["1"].coverage < 0.98
+        coverage = row.by_lead["1"].coverage
+        assert coverage is not None
+        assert 0.8 < coverage < 0.98
 
 
 def test_all_forecasts_of_a_segment_sum_to_a_hundred_over_http(api: httpx.Client) -> None:
