@@ -1,24 +1,21 @@
 """The forecast problem: the one description that every stage reads, as plain data.
 
-`forecast_problem` is the whole and how it is read from YAML, `sources` its sources by kind,
-`parts` the types they share.
+`forecast_problem` is the whole and how it is read from YAML, `sources` its sources by kind, `rules`
+what counts as good, proven or late, `parts` the types they share.
 """
 
 from mlops_assets.problem.forecast_problem import (
-    Band,
     Candidate,
-    Evaluation,
     EventCalendar,
     FeatureGroup,
     ForecastProblem,
-    Freshness,
-    Promotion,
     ScaleModel,
     Target,
     describe_errors,
     load_problem,
 )
 from mlops_assets.problem.parts import Duration, ProblemError, floor_to_grid, parse_duration
+from mlops_assets.problem.rules import Band, Control, Drift, Evaluation, Freshness, Promotion
 from mlops_assets.problem.sources import (
     SEPARATOR,
     BinanceLive,
@@ -45,6 +42,8 @@ __all__ = [
     "CandleSource",
     "ChannelSample",
     "ChannelSource",
+    "Control",
+    "Drift",
     "Duration",
     "Evaluation",
     "EventCalendar",

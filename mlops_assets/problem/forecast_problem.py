@@ -9,14 +9,15 @@ numerically (`features`, `training`, `evaluation`).
 from __future__ import annotations
 
 import fnmatch
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import AwareDatetime, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mlops_assets.problem.parts import Duration, Name, Part, ProblemError, Zone
+from mlops_assets.problem.rules import Band, Control, Drift, Evaluation, Freshness, Promotion
 from mlops_assets.problem.sources import AnySource, Source, ValueSource
 
 _KINDS = ("candles", "values", "channels")
@@ -76,88 +77,6 @@ class Candidate(Part):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class Band(Part):
-    """The prediction band, from the errors of forecasts that have come true.
-
-    `conformal`: a quantile of past scaled errors times the forecast scale. `angular`: for shares of
-    counts, quantiles of past errors of `asin(sqrt(share))` over their modelled spread.
-    """
-
-    method: Literal["conformal", "angular"] = "conformal"
-    coverage: float = Field(default=0.9, gt=0, lt=1)
-    window: int = Field(gt=0, description="number of verified periods behind the band")
-    least: int = Field(default=100, gt=0, description="fewer verified forecasts give no band")
-    half_life: int | None = Field(
-        default=None, gt=0, description="periods after which an error counts half (angular)"
-    )
-    count_feature: str | None = Field(
-        default=None, description="feature: log of the count behind a segment's shares (angular)"
-    )
-    level_feature: str | None = Field(
-        default=None, description="feature: usual share of a series, percent (angular)"
-    )
-    calibration: Duration = Field(
-        description="out-of-sample folds before the first evaluated one start the band"
-    )
-
-    @model_validator(mode="after")
-    def _angular_is_complete(self) -> Self:
-        wanted = ("half_life", "count_feature", "level_feature")
-        missing = [name for name in wanted if getattr(self, name) is None]
-        if self.method == "angular" and missing:
-            raise ValueError(f"the angular band needs {', '.join(missing)}; add them to `band`")
-        return self
-
-
-class Evaluation(Part):
-    """Rolling-origin backtest: refits on a fixed grid, forecasts until the next refit."""
-
-    refit_every: Duration
-    anchor: AwareDatetime = Field(description="an instant of the refit grid")
-    folds: int = Field(ge=1, description="refits that are evaluated when no start is given")
-    loss: Literal["absolute_error", "squared_error"] = "absolute_error"
-    guards: tuple[Literal["absolute_error", "squared_error"], ...] = ("squared_error",)
-    leads: tuple[int, ...] = Field(
-        default=(1,), min_length=1, description="steps ahead that the gate and all scores look at"
-    )
-    season: int = Field(
-        default=1, ge=1, description="periods of a season: MASE compares with the value so long ago"
-    )
-    credible_rmse_ratio: float | None = Field(
-        default=None,
-        gt=0,
-        lt=1,
-        description="RMSE over the last value's below which a result is a leak until explained",
-    )
-
-
-class Promotion(Part):
-    """The gate's error rates."""
-
-    first_look_alpha: float = Field(default=0.05, gt=0, lt=1)
-    yearly_error_budget: float = Field(default=0.05, gt=0, lt=1)
-    looks_per_year: int = Field(ge=1)
-    leads: tuple[int, ...] | None = Field(
-        default=None,
-        min_length=1,
-        description="evaluated leads at which a challenger must prove better; default: all",
-    )
-    guard_alpha: float = Field(default=0.05, gt=0, lt=1)
-
-
-class Freshness(Part):
-    """When an asset counts as late."""
-
-    warn_after: Duration
-    fail_after: Duration
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.warn_after >= self.fail_after:
-            raise ValueError("`warn_after` must be shorter than `fail_after`")
-        return self
-
-
 class ForecastProblem(Part):
     """A forecast problem: what is forecast, from which sources, how often, and by which rules."""
 
@@ -180,6 +99,11 @@ class ForecastProblem(Part):
     evaluation: Evaluation
     promotion: Promotion
     retrain_cron: str
+    retrain_cooldown: Duration = Field(
+        default=timedelta(days=1), description="drift retrains at most once in so long"
+    )
+    control: Control = Control()
+    drift: Drift | None = Field(default=None, description="without it there is no drift report")
     freshness: dict[Literal["raw", "features", "models"], Freshness]
 
     @property

@@ -1,0 +1,1 @@
+"""Replay: the production assets run on a past clock, isolated from production."""
