@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.automation.alerts import build_alert_sensors
 from mlops_assets.automation.run_status import build_run_status_sensors
 from mlops_assets.ingestion.files import newest_target_time
 from mlops_assets.orchestration.clock import Clock
@@ -24,10 +25,22 @@ def defs() -> dg.Definitions:
     problems = [load_problem(path) for path in sorted(root.glob("defs/*/defs.yaml"))]
     return dg.Definitions.merge(
         dg.load_from_defs_folder(path_within_project=root),
-        dg.Definitions(
-            resources=shared_resources(settings, default_clock(settings, problems)),
-            sensors=build_run_status_sensors(settings, [problem.name for problem in problems]),
-        ),
+        shared_definitions(problems, settings, default_clock(settings, problems)),
+    )
+
+
+def shared_definitions(
+    problems: list[ForecastProblem], settings: Settings, clock: Clock
+) -> dg.Definitions:
+    """What all problems of a code location share: resources, sensors over every run, executor."""
+    return dg.Definitions(
+        resources=shared_resources(settings, clock),
+        sensors=[
+            *build_run_status_sensors(settings, [problem.name for problem in problems]),
+            *build_alert_sensors(settings, problems),
+        ],
+        # A process for each step would import the heavy libraries again in every one.
+        executor=dg.in_process_executor,
     )
 
 

@@ -13,6 +13,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from serving.contract.prediction_log import FILE
+
 DataMode = Literal["sample", "files", "live"]
 
 
@@ -37,10 +39,19 @@ class Settings(BaseSettings):
     mlflow_artifact_uri: str | None = Field(
         default=None, description="where model files live; default: a folder in home"
     )
+    prediction_log_uri: str | None = Field(
+        default=None,
+        description="database of the answered forecasts (SQLAlchemy address); default: SQLite in "
+        "home",
+    )
     host: str = Field(default="127.0.0.1", description="address the services listen on")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's page")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="MLflow's page")
     api_port: int = Field(default=8000, ge=1, le=65535, description="the forecast API")
+    automation_pace: str = Field(
+        default="*/10 * * * *",
+        description="cron expression: how often what is old, missing or failed is tried again",
+    )
     naver_client_id: SecretStr | None = Field(
         default=None, description="client id of the Naver application, for search volumes"
     )
@@ -49,6 +60,18 @@ class Settings(BaseSettings):
     )
     youtube_api_key: SecretStr | None = Field(
         default=None, description="key of the YouTube Data API, for videos and channels"
+    )
+    slack_webhook_url: SecretStr | None = Field(
+        default=None, description="incoming webhook of Slack, for alerts"
+    )
+    slack_token: SecretStr | None = Field(
+        default=None, description="bot token of Slack, for alerts; goes before the webhook"
+    )
+    slack_channel: str | None = Field(
+        default=None, description="channel that the bot posts alerts to"
+    )
+    slack_api_url: str = Field(
+        default="https://slack.com/api/", description="Slack's API, or a stand-in for it"
     )
 
     @property
@@ -69,6 +92,11 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or f"sqlite:///{self.namespace / 'mlflow.db'}"
 
     @property
+    def prediction_log(self) -> str:
+        """The database that the service writes answered forecasts to; may hold a password."""
+        return self.prediction_log_uri or f"sqlite:///{self.namespace / FILE}"
+
+    @property
     def artifact_uri(self) -> str:
         """Root of MLflow's artifacts."""
         return self.mlflow_artifact_uri or (self.namespace / "mlflow-artifacts").as_uri()
@@ -79,6 +107,11 @@ class Settings(BaseSettings):
         if self.tracking_uri.startswith(("http://", "https://")):
             return self.tracking_uri.rstrip("/")
         return base_url(self.host, self.mlflow_port)
+
+    @property
+    def dagster_page(self) -> str:
+        """Where a browser finds the Dagster page that `mlops up` starts."""
+        return base_url(self.host, self.dagster_port)
 
     @property
     def api_page(self) -> str:

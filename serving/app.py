@@ -19,9 +19,13 @@ from serving.errors import install_error_handlers
 from serving.forecasts.router import router as forecasts_router
 from serving.health.router import router as health_router
 from serving.instrumentation import Metrics, RequestLayer, ServedState
+from serving.log_database import LogDatabase
+from serving.log_metrics import LogMetrics, LogState
 from serving.model_store import MlflowRegistry, ModelStore
 from serving.models.router import router as models_router
+from serving.pipeline_state import PipelineState
 from serving.polling import Poller, Retries
+from serving.prediction_log import PredictionLog
 from serving.settings import ServingSettings, load_serving_settings
 from serving.snapshots import SnapshotFollower
 from serving.storage import PublishedStorage
@@ -42,11 +46,13 @@ def create_app(settings: ServingSettings, *, clock: Clock = utc_now) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        parts.prediction_log.start()
         for poller in parts.pollers:
             poller.start()
         try:
             yield
         finally:
+            parts.prediction_log.close()
             for poller in parts.pollers:
                 poller.close()
 
@@ -74,7 +80,6 @@ def create_app(settings: ServingSettings, *, clock: Clock = utc_now) -> FastAPI:
 def _build(settings: ServingSettings, clock: Clock) -> Parts:
     metrics = Metrics()
     deployments = Deployments(metrics)
-    metrics.registry.register(ServedState(deployments))
     snapshots = SnapshotFollower(
         PublishedStorage(settings.storage),
         deployments,
@@ -85,6 +90,19 @@ def _build(settings: ServingSettings, clock: Clock) -> Parts:
         settings.tracking_uri, max_model_bytes=int(settings.api_max_model_mb * _MEGA)
     )
     models = ModelStore(registry, deployments, retries=Retries(settings.api_recheck_polls))
+    prediction_log = PredictionLog(
+        LogDatabase(settings.prediction_log),
+        witness=LogMetrics(metrics.registry),
+        complain=deployments.log_complains,
+        capacity_rows=settings.prediction_log_queue_rows,
+        wait_seconds=settings.prediction_log_wait_seconds,
+    )
+    for state in (
+        ServedState(deployments),
+        LogState(prediction_log),
+        PipelineState(deployments, clock),
+    ):
+        metrics.registry.register(state)
     pause = settings.api_poll_seconds
     return Parts(
         deployments=deployments,
@@ -93,6 +111,7 @@ def _build(settings: ServingSettings, clock: Clock) -> Parts:
             Poller("snapshots", snapshots.poll, pause_seconds=pause),
             Poller("models", models.poll, pause_seconds=pause),
         ),
+        prediction_log=prediction_log,
         clock=clock,
     )
 

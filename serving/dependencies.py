@@ -15,6 +15,7 @@ from fastapi import Depends, Path, Request
 from serving.deployments import Deployments
 from serving.instrumentation import Metrics
 from serving.polling import Poller
+from serving.prediction_log import PredictionLog
 
 Clock = Callable[[], datetime]
 """Gives the present instant (aware, UTC)."""
@@ -32,7 +33,14 @@ class Parts:
     deployments: Deployments
     metrics: Metrics
     pollers: tuple[Poller, ...]
+    prediction_log: PredictionLog
     clock: Clock
+
+    @property
+    def stopped(self) -> list[str]:
+        """Names of the background threads that are not at work."""
+        threads: tuple[Poller | PredictionLog, ...] = (*self.pollers, self.prediction_log)
+        return [thread.name for thread in threads if not thread.running]
 
 
 # Coroutines, since FastAPI runs plain functions in a thread, which costs more than the answer.

@@ -32,6 +32,7 @@ class Topic(StrEnum):
     STORAGE = "storage"
     SNAPSHOT = "snapshot"
     REGISTRY = "registry"
+    LOG = "log"
     MODEL = "model"
     PAIRING = "pairing"
 
@@ -270,6 +271,11 @@ class Deployments:
         """Note that the registry does not answer, or (None) that it does; True if that is new."""
         with self._lock:
             return _say(self._complaints, Topic.REGISTRY, message)
+
+    def log_complains(self, message: str | None) -> bool:
+        """Note that the prediction log takes no rows, or (None) does; True if that is new."""
+        with self._lock:
+            return _say(self._complaints, Topic.LOG, message)
 
     def _of(self, problem: str) -> _Served:
         if problem not in self._served:

@@ -50,6 +50,13 @@ class NotReadyError(ServingError):
     title = "No forecast can be served yet"
 
 
+class NotLoggedError(ServingError):
+    """A forecast that could be computed, but not be written down."""
+
+    code = "not-logged"
+    title = "The forecast cannot be logged"
+
+
 class RefusalReason(StrEnum):
     """Why a model was refused; a label of the metric that counts refusals."""
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from serving.domain_errors import (
+    NotLoggedError,
     NotReadyError,
     ServingError,
     UnknownNameError,
@@ -32,6 +33,7 @@ STATUS: Final[dict[type[ServingError], HTTPStatus]] = {
     UnknownNameError: HTTPStatus.NOT_FOUND,
     UnusableInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotLoggedError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 _HTTP_KINDS: Final[dict[int, tuple[str, str]]] = {

@@ -1,7 +1,8 @@
 """Metrics of one application, and the ASGI layer that counts, times, names and limits requests.
 
-Here: every metric with its labels, the request id and the cap on a request's body. Not here: the
-endpoint that shows the metrics (`health.router`) and error bodies (`errors`).
+Here: the metrics of requests, models and snapshots, the request id and the cap on a request's body.
+Not here: those of the prediction log (`log_metrics`) and of the pipeline (`pipeline_state`), the
+endpoint that shows them (`health.router`) and error bodies (`errors`).
 """
 
 from __future__ import annotations

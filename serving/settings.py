@@ -13,6 +13,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from serving.contract.prediction_log import FILE
+
 
 class ServingSettingsError(ValueError):
     """A setting cannot be used; the message names the variable, the rule and the remedy."""
@@ -32,6 +34,17 @@ class ServingSettings(BaseSettings):
     )
     mlflow_tracking_uri: str | None = Field(
         default=None, description="MLflow store or server; default: SQLite in home"
+    )
+    prediction_log_uri: str | None = Field(
+        default=None,
+        description="database of the answered forecasts (SQLAlchemy address); default: SQLite in "
+        "home",
+    )
+    prediction_log_queue_rows: int = Field(
+        default=50_000, ge=1, description="answered forecasts that may wait to be written"
+    )
+    prediction_log_wait_seconds: float = Field(
+        default=2.0, gt=0, description="an answer waits so long for room in the log, then 503"
     )
     host: str = Field(default="127.0.0.1", description="address the service listens on")
     api_port: int = Field(default=8000, ge=1, le=65535, description="the forecast API")
@@ -67,6 +80,11 @@ class ServingSettings(BaseSettings):
     def tracking_uri(self) -> str:
         """MLflow's tracking and registry store."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.namespace / 'mlflow.db'}"
+
+    @property
+    def prediction_log(self) -> str:
+        """The database that every answered forecast is written to; may hold a password."""
+        return self.prediction_log_uri or f"sqlite:///{self.namespace / FILE}"
 
 
 def load_serving_settings() -> ServingSettings:

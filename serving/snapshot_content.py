@@ -18,7 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.contract.model_card import CONTRACT_VERSION
-from serving.contract.snapshot import CALIBRATION, INPUTS, MANIFEST, VERDICT, Manifest
+from serving.contract.monitoring import Monitoring
+from serving.contract.snapshot import (
+    CALIBRATION,
+    INPUTS,
+    MANIFEST,
+    MONITORING,
+    VERDICT,
+    Manifest,
+)
 from serving.contract.steps import FloatArray, IntArray
 from serving.domain_errors import SnapshotRefusedError
 
@@ -84,6 +92,8 @@ class Snapshot:
     inputs: Inputs
     calibration: Calibration
     verdict: Mapping[str, Any] | None
+    monitoring: Monitoring | None = None
+    """None in snapshots from before there was such a file."""
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -310,3 +320,17 @@ def parse_verdict(content: bytes) -> Mapping[str, Any] | None:
     except ValueError as error:
         raise SnapshotRefusedError(f"{VERDICT} is not readable as JSON; publish again") from error
     return verdict if isinstance(verdict, dict) else None
+
+
+def parse_monitoring(content: bytes) -> Monitoring:
+    """Read `monitoring.json`.
+
+    Raises:
+        SnapshotRefusedError: it has not the contract's form.
+    """
+    try:
+        return Monitoring.model_validate_json(content)
+    except ValueError as error:
+        raise SnapshotRefusedError(
+            f"{MONITORING} is not readable as contract version {CONTRACT_VERSION}; publish again"
+        ) from error

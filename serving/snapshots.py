@@ -13,11 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from serving.contract.monitoring import Monitoring
 from serving.contract.snapshot import (
     CALIBRATION,
     INPUTS,
     LATEST,
     MANIFEST,
+    MONITORING,
     PUBLISHED,
     VERDICT,
     Manifest,
@@ -31,6 +33,7 @@ from serving.snapshot_content import (
     parse_calibration,
     parse_inputs,
     parse_manifest,
+    parse_monitoring,
     parse_verdict,
 )
 from serving.storage import PublishedStorage
@@ -115,11 +118,15 @@ class SnapshotFollower:
         verdict: Mapping[str, Any] | None = None
         if VERDICT in manifest.files:
             verdict = parse_verdict(self._listed(folder, manifest, VERDICT))
+        monitoring: Monitoring | None = None
+        if MONITORING in manifest.files:
+            monitoring = parse_monitoring(self._listed(folder, manifest, MONITORING))
         return Snapshot(
             manifest=manifest,
             inputs=inputs,
             calibration=calibration,
             verdict=verdict,
+            monitoring=monitoring,
         )
 
     def _listed(self, folder: str, manifest: Manifest, file: str) -> bytes:

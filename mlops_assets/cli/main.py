@@ -176,6 +176,29 @@ def tune(
 
 
 @app.command()
+def rollback(
+    problem: ProblemName,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="default: the last one of the previous recipe"),
+    ] = None,
+) -> None:
+    """Take the champion's alias back to an earlier version; the verdict is recorded."""
+    from mlops_assets.cli.render import progress_printer
+    from mlops_assets.cli.rollback import RollbackError, described, roll_back_by_hand
+
+    with _explained(RollbackError):
+        (name,) = chosen_problems([problem])
+        done = roll_back_by_hand(
+            load_settings(),
+            load_problem(problem_files()[name]),
+            to=to,
+            progress=progress_printer(Console(stderr=True)),
+        )
+    typer.echo(described(done))
+
+
+@app.command()
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:

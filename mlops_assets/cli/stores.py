@@ -137,13 +137,29 @@ def upgrade_mlflow_schema(uri: str) -> None:
 
 def dagster_configuration(home: Path) -> str:
     """Text of `dagster.yaml` for a laptop: SQLite below `home`, few runs at once, no telemetry."""
+    from mlops_assets.orchestration.pools import PROBLEM_TAG
+
     ticks = {"skipped": TICK_RETENTION_DAYS, "failure": 30, "success": 30}
     document = {
         "storage": {"sqlite": {"base_dir": str(home / "storage")}},
         "telemetry": {"enabled": False},
         # The page would greet everyone with a form that asks for an e-mail address.
         "nux": {"enabled": False},
-        "concurrency": {"runs": {"max_concurrent_runs": MAX_CONCURRENT_RUNS}},
+        "concurrency": {
+            "runs": {
+                "max_concurrent_runs": MAX_CONCURRENT_RUNS,
+                # Runs of one problem write the same tables, so they take turns.
+                "tag_concurrency_limits": [
+                    {
+                        "key": PROBLEM_TAG,
+                        "value": {"applyLimitPerUniqueValue": True},
+                        "limit": 1,
+                    }
+                ],
+            },
+            # A run waits for a place in every pool of its operations, instead of its steps.
+            "pools": {"default_limit": 1, "granularity": "run"},
+        },
         # A run whose process was killed stays `started`; without a limit it would hold its place
         # in the queue for ever.
         "run_monitoring": {"enabled": True, "max_runtime_seconds": MAX_RUNTIME_SECONDS},

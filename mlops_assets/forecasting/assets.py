@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: Dagster reads the annotations of an asset as objects.
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,7 @@ from mlops_assets.evaluation.assets import backtest_key, report_key
 from mlops_assets.features.assets import features_key
 from mlops_assets.features.design import lay_rows
 from mlops_assets.forecasting import live
+from mlops_assets.forecasting.monitoring_figures import monitoring_figures, read_watch_tables
 from mlops_assets.forecasting.snapshot import INPUT_WINDOW, snapshot_files
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.clock import Clock, real_now
@@ -99,13 +101,19 @@ _PUBLISHED_FROM: Final = {
 }
 
 
-def build_published_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
-    """The asset `published`: the snapshot that the service reads."""
+def build_published_asset(
+    problem: ForecastProblem, *, watched_by: Sequence[dg.AssetKey] = ()
+) -> dg.AssetsDefinition:
+    """The asset `published`: the snapshot that the service reads.
+
+    `watched_by` are assets of the stage after this one whose figures it holds, so they go first.
+    """
 
     @dg.asset(
         key=published_key(problem.name),
         group_name=problem.name,
         ins={name: dg.AssetIn(key(problem.name)) for name, key in _PUBLISHED_FROM.items()},
+        deps=list(watched_by),
         description="What serving reads: a versioned snapshot, its manifest written last.",
         owners=list(problem.owners),
         kinds={"parquet", "fastapi"},
@@ -125,6 +133,8 @@ def build_published_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         recent = features.filter(pl.col("origin") > pl.col("origin").max() - INPUT_WINDOW)
         rows = lay_rows(recent, problem, steps=range(1, problem.horizon + 1))
+        store, as_of = tables.store(), clock.now()
+        watched = read_watch_tables(store, problem.name)
         files = snapshot_files(
             problem,
             rows=rows,
@@ -133,13 +143,11 @@ def build_published_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             forecasts=forecasts,
             leaderboard=evaluation_report,
             verdict=newest_verdict(champion),
+            monitoring=monitoring_figures(observations, champion, watched, as_of=as_of),
         )
-        run_id = context.run.run_id
-        draft = _draft(problem, platform.settings(), tables.store(), clock.now(), run_id)
+        draft = _draft(problem, platform.settings(), store, as_of, context.run.run_id)
         return dg.MaterializeResult(
-            metadata=_published_metadata(
-                publish(tables.store(), draft, files), platform.settings().api_page
-            )
+            metadata=_published_metadata(publish(store, draft, files), platform.settings().api_page)
         )
 
     return published

@@ -18,6 +18,7 @@ from mlops_assets.problem import ForecastProblem
 from mlops_assets.tables.layouts import layout_of
 from mlops_assets.training.bands import calibration_columns
 from serving.contract import snapshot
+from serving.contract.monitoring import Monitoring
 
 INPUT_WINDOW: Final = timedelta(days=14)
 """Origins whose inputs are published: at most so old."""
@@ -37,6 +38,7 @@ def snapshot_files(
     forecasts: pl.DataFrame,
     leaderboard: pl.DataFrame,
     verdict: Mapping[str, object],
+    monitoring: Monitoring,
 ) -> dict[str, bytes | pl.DataFrame]:
     """The files of a snapshot by name.
 
@@ -48,6 +50,7 @@ def snapshot_files(
         forecasts: live forecasts of all versions.
         leaderboard: of the evaluation.
         verdict: the newest one, as JSON data.
+        monitoring: how the pipeline is doing.
     """
     newest = rows["origin"].max()
     assert isinstance(newest, datetime)
@@ -61,6 +64,7 @@ def snapshot_files(
         snapshot.OBSERVED: _observed(observations, newest - OBSERVED_WINDOW, problem),
         snapshot.LEADERBOARD: leaderboard.write_json().encode(),
         snapshot.VERDICT: json.dumps(verdict, indent=2).encode(),
+        snapshot.MONITORING: monitoring.model_dump_json(indent=2).encode(),
     }
 
 

@@ -1,1 +1,1 @@
-"""Monitoring: what came true of live forecasts, drift of what arrives, what the service answered."""
+"""Monitoring: what came true of live forecasts, drift of what arrives, what was answered."""

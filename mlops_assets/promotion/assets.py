@@ -1,4 +1,4 @@
-"""The asset `champion`: the verdict of the gate, and the alias it moves."""
+"""The asset `champion`: the verdict of control and gate, and the alias it moves."""
 
 # No `from __future__ import annotations`: Dagster reads the annotations of an asset as objects.
 
@@ -7,9 +7,11 @@ import polars as pl
 
 from mlops_assets.evaluation.assets import backtest_key
 from mlops_assets.orchestration.mlflow_run import mlflow_key
+from mlops_assets.orchestration.trigger import trigger_of
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.champion import empty_history, hold_look
 from mlops_assets.promotion.registry import Registry
+from mlops_assets.promotion.rollback import read_live_record
 from mlops_assets.promotion.verdict import GateTest, Verdict
 from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
@@ -33,7 +35,7 @@ def build_champion_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         ins={"backtest": dg.AssetIn(backtest_key(problem.name)), **models},
         description=(
             "The gate's verdicts: promote, keep, refresh or roll back, with every figure and "
-            "reason. Materialising it is the only way an alias moves."
+            "reason. Materialising it moves the alias, and nothing else does but `mlops rollback`."
         ),
         owners=list(problem.owners),
         kinds={"mlflow", "parquet"},
@@ -46,17 +48,21 @@ def build_champion_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[pl.DataFrame]:
         store, table = context.resources.tables.store(), table_name(key)
         history = store.read(table) if store.exists(table) else empty_history()
+        settings = context.resources.platform.settings()
+        registry = Registry(settings, problem.name)
         verdict, history = hold_look(
             backtest,
             pl.concat(models.values()),
             problem,
-            registry=Registry(context.resources.platform.settings(), problem.name),
+            registry=registry,
             history=history,
             as_of=context.resources.clock.now(),
+            live=read_live_record(store, problem.name),
+            trigger=trigger_of(context.instance, context.run, problem.name),
         )
         store.write(table, history)  # at once: the alias has moved, whatever fails from here on
-        log_to_parent(texts={"verdict.json": verdict.model_dump_json(indent=2)})
-        settings = context.resources.platform.settings()
+        run_id = log_to_parent(texts={"verdict.json": verdict.model_dump_json(indent=2)})
+        registry.tag_run(run_id, {"trigger": verdict.trigger})
         return dg.MaterializeResult(value=history, metadata=_metadata(verdict, history, settings))
 
     return champion
@@ -77,6 +83,7 @@ def _metadata(
         "champion_version": dg.MetadataValue.text(newest["version"]),
         "mlflow_run": dg.MetadataValue.md(run_link(settings, newest["run_id"])),
         "look": dg.MetadataValue.int(verdict.look),
+        "trigger": dg.MetadataValue.text(verdict.trigger),
     }
 
 

@@ -1,8 +1,8 @@
 """The gate: who holds the champion alias after a look at the evidence.
 
 Here: the rules as a pure function of the backtest. Not here: the record of the outcome
-(`promotion.verdict`), moving the alias, counting looks and refusing a run as of the past
-(`promotion.registry`), and the roll back on live error (`monitoring.control`).
+(`promotion.verdict`), moving the alias (`promotion.registry`), counting looks and refusing a run as
+of the past (`promotion.champion`), and the roll back on live error (`promotion.rollback`).
 
 **A challenger must be better.** d(t) = loss of the challenger - loss of its opponent at origin t,
 averaged over series and the problem's leads, over the last evaluation span. Opponents are the
@@ -35,7 +35,7 @@ its sanity checks pass, else the version that holds it stays (keep).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -90,6 +90,7 @@ def decide(
     as_of: AwareDatetime,
     look: int = 1,
     faulty_fits: Mapping[str, str] = _NO_FAULTS,
+    barred: Mapping[str, str] = _NO_FAULTS,
 ) -> Verdict:
     """Decide who holds the champion alias (rules, formulas and sources: the module's docstring).
 
@@ -103,6 +104,7 @@ def decide(
             on the same data is no new look. Without an incumbent it plays no part.
         faulty_fits: candidates whose newest fit failed its sanity checks, with the reason; such a
             fit never takes the alias.
+        barred: challengers that may not take the alias whatever they prove, with the reason.
 
     Raises:
         BacktestRowsError: the candidates do not have the same finite rows.
@@ -113,7 +115,7 @@ def decide(
     present = incumbent if incumbent and _has_recipe(rows, incumbent) else None
     state = _open_look(rows, problem, present, look_alpha(problem, incumbent, look))
     tests = _run_tests(state)
-    winner = _winner(state, tests, faulty_fits)
+    winner = _winner(state, tests, {*faulty_fits, *barred})
     decision, candidate, outcome = _outcome(state, winner, present, faulty_fits)
     return Verdict(
         decision=decision,
@@ -125,7 +127,7 @@ def decide(
         tests=tests,
         reasons=(
             *_opening(state, incumbent, present, look),
-            *(_explain(state, name, tests, faulty_fits) for name in state.challengers),
+            *(_explain(state, name, tests, faulty_fits, barred) for name in state.challengers),
             outcome,
         ),
         **_evidence(state),
@@ -249,11 +251,9 @@ def _guard(state: _Look, pair: tuple[str, str], loss: Loss) -> GateTest:
     )
 
 
-def _winner(
-    state: _Look, tests: tuple[GateTest, ...], faulty_fits: Mapping[str, str]
-) -> str | None:
+def _winner(state: _Look, tests: tuple[GateTest, ...], unfit: Set[str]) -> str | None:
     """The passing challenger with the lowest loss at all leads (challengers are in that order)."""
-    failed = {t.challenger for t in tests if not t.passed} | set(faulty_fits)
+    failed = {t.challenger for t in tests if not t.passed} | unfit
     return next((name for name in state.challengers if name not in failed), None)
 
 
@@ -338,7 +338,11 @@ def _opening(
 
 
 def _explain(
-    state: _Look, name: str, tests: tuple[GateTest, ...], faulty_fits: Mapping[str, str]
+    state: _Look,
+    name: str,
+    tests: tuple[GateTest, ...],
+    faulty_fits: Mapping[str, str],
+    barred: Mapping[str, str],
 ) -> str:
     """One challenger's sentence: losses, p-values, guards."""
     own = [t for t in tests if t.challenger == name]
@@ -362,4 +366,6 @@ def _explain(
         )
     if name in faulty_fits:
         text += f" Its new fit is not sane ({faulty_fits[name]}): it cannot take the alias."
+    if name in barred:
+        text += f" It cannot take the alias: {barred[name]}."
     return text

@@ -1,7 +1,8 @@
 """The model registry: who holds which alias, and the only code that moves one.
 
-Moving an alias is the only act of promotion or rollback; serving follows it. The rules of the
-verdict are `promotion.decision`'s; here is one rule more: a run as of the past moves nothing.
+Moving an alias is the only act of promotion or rollback; serving follows it. Not here: the rules of
+the verdict (`promotion.decision`, `promotion.rollback`) and that a run as of the past moves nothing
+(`promotion.champion`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
+
+_TAGS: Final = frozenset({"candidate", "recipe_id", "as_of", "data_version"})
+"""Tags that every version of the pipeline has."""
 
 
 class RegistryError(LookupError):
@@ -93,16 +97,63 @@ class Registry:
                     "model asset and the champion together"
                 )
             version = versions[verdict.candidate]
-            self._client.set_registered_model_alias(self.name, CHAMPION, version)
-            self._client.set_registered_model_alias(
-                self.name, f"origin-{verdict.as_of:%Y%m%d}", version
-            )
+            self._crown(version, verdict)
         champion = self._champion()
         self._tag(champion.version, verdict)
         runner_up = next((c for c in verdict.mean_losses if c != champion.candidate), None)
         if runner_up is not None and runner_up in versions:
             self._client.set_registered_model_alias(self.name, CHALLENGER, versions[runner_up])
         return champion
+
+    def roll_back(self, verdict: Verdict, target: RegisteredVersion) -> RegisteredVersion:
+        """Move `champion` and the dated alias to an existing version, and tag it with the verdict.
+
+        `challenger` goes to the version that held the alias: it is now the best of the others.
+
+        Args:
+            verdict: a roll back.
+            target: who takes the alias.
+        """
+        before = self._champion()
+        self._crown(target.version, verdict)
+        self._tag(target.version, verdict)
+        if before.version != target.version:
+            self._client.set_registered_model_alias(self.name, CHALLENGER, before.version)
+            self._client.set_model_version_tag(
+                self.name, before.version, "rolled_back_as_of", verdict.as_of.isoformat()
+            )
+        return target
+
+    def versions(
+        self, *, candidate: str | None = None, recipe_id: str | None = None
+    ) -> list[RegisteredVersion]:
+        """The registered versions, newest first (by the newest origin they saw, then by number).
+
+        A version that someone registered by hand, without the pipeline's tags, is left out.
+
+        Args:
+            candidate: only this candidate's; None: all.
+            recipe_id: only this recipe's; None: all.
+        """
+        found: list[RegisteredVersion] = []
+        token: str | None = ""
+        while token is not None:
+            page = self._client.search_model_versions(
+                f"name = '{self.name}'", page_token=token or None
+            )
+            found += [_described(v) for v in page if v.tags.keys() >= _TAGS]
+            token = page.token or None
+        chosen = [
+            v
+            for v in found
+            if candidate in {None, v.candidate} and recipe_id in {None, v.recipe_id}
+        ]
+        return sorted(chosen, key=lambda v: (v.as_of, int(v.version)), reverse=True)
+
+    def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Tag an MLflow run."""
+        for name, value in tags.items():
+            self._client.set_tag(run_id, name, value)
 
     def model(self, version: str) -> tuple[bytes, ModelCard]:
         """Model file and card of a version."""
@@ -123,6 +174,11 @@ class Registry:
                 "removed by hand; run the problem again to set it"
             )
         return champion
+
+    def _crown(self, version: str, verdict: Verdict) -> None:
+        dated = f"origin-{verdict.as_of:%Y%m%d}"
+        for alias in (CHAMPION, dated):
+            self._client.set_registered_model_alias(self.name, alias, version)
 
     def _tag(self, version: str, verdict: Verdict) -> None:
         figures = verdict.model_dump(mode="json", include={"tests", "mean_losses", "alpha", "look"})

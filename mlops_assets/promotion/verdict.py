@@ -1,7 +1,7 @@
 """The verdict: what the gate decided, with every figure behind it, as data.
 
-Here: the record, serialisable as JSON. Not here: the rules (`promotion.decision`) and what is done
-with it (`promotion.registry`).
+Here: the record, serialisable as JSON. Not here: the rules (`promotion.decision`,
+`promotion.rollback`) and what is done with it (`promotion.registry`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mlops_assets.evaluation.metrics import Loss
 
 Decision = Literal["promote", "keep", "refresh", "roll_back"]
 """promote: another recipe takes the alias. refresh: the incumbent recipe's new fit takes it. keep:
-nothing moves. roll_back: the previous recipe's last version takes it (never decided here)."""
+nothing moves. roll_back: the previous recipe's last version takes it, or a baseline's."""
 
 
 class _Part(BaseModel):
@@ -53,7 +53,8 @@ class GateTest(_Part):
 class Verdict(_Part):
     """What the gate decided, and every figure behind it. Instants are UTC, half-open where a span.
 
-    `candidate` holds the alias afterwards, `previous` held it before.
+    `candidate` holds the alias afterwards, `previous` held it before. A roll back carries the
+    evidence of the gate's newest look, which it did not read.
     """
 
     problem: str
@@ -62,10 +63,16 @@ class Verdict(_Part):
     candidate: str
     recipe_id: str
     previous: str | None
+    previous_recipe_id: str | None = Field(
+        default=None, description="recipe that was rolled back; None for the gate's decisions"
+    )
+    trigger: str = Field(default="", description="what started the run; empty where unknown")
     reasons: tuple[str, ...]
     loss: Loss
     guards: tuple[Loss, ...]
-    alpha: float = Field(description="level of this look, over all challengers")
+    alpha: float = Field(
+        description="level of this look, over all challengers; 0 for a roll back, which tests none"
+    )
     look: int = Field(description="number of this look within the year that ends at `as_of`")
     looks_per_year: int
     yearly_error_budget: float
@@ -77,3 +84,8 @@ class Verdict(_Part):
     origins: int
     mean_losses: dict[str, float] = Field(description="by candidate, best first, units of the loss")
     tests: tuple[GateTest, ...]
+
+    @property
+    def holder(self) -> Incumbent:
+        """The recipe that holds the alias afterwards."""
+        return Incumbent(candidate=self.candidate, recipe_id=self.recipe_id)

@@ -13,11 +13,14 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from mlops_assets.storage.files import FileStore
+
+if TYPE_CHECKING:
+    import deltalake
 
 VERSION_DIGITS: Final = 12
 """Hex digits of a content hash that are kept as data version."""
@@ -130,11 +133,9 @@ class TableStore:
         Raises:
             TableMissingError: it has never been written.
         """
-        import deltalake
-
         if not self._is_delta(table):
             raise self._missing(table)
-        rows = pl.scan_delta(deltalake.DeltaTable(self.files.address(table)))
+        rows = pl.scan_delta(self._delta(table))
         if partitions is not None:
             rows = rows.filter(pl.col(partition_by).is_in(list(partitions)))
         return rows.collect()
@@ -148,14 +149,12 @@ class TableStore:
         Raises:
             TableMissingError: it has never been written.
         """
-        import deltalake
-
         if self.files.exists(_parquet(table)):
             content = self.files.read(_parquet(table))
             return hashlib.sha256(content).hexdigest()[:VERSION_DIGITS]
         if not self._is_delta(table):
             raise self._missing(table)
-        stored = deltalake.DeltaTable(self.files.address(table))
+        stored = self._delta(table)
         return f"{str(stored.metadata().id)[:8]}-{stored.version()}"
 
     def write_file(self, path: str, content: bytes) -> None:
@@ -172,6 +171,11 @@ class TableStore:
         deltalake.write_deltalake(
             self.files.address(table), frame, partition_by=[partition_by], mode="append"
         )
+
+    def _delta(self, table: str) -> deltalake.DeltaTable:
+        import deltalake
+
+        return deltalake.DeltaTable(self.files.address(table))
 
     def _is_delta(self, table: str) -> bool:
         import deltalake

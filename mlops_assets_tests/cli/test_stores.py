@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 import yaml
 from alembic.script import ScriptDirectory
+from dagster._core.instance.config import PoolGranularity
 
 from mlops_assets.cli import stores
+from mlops_assets.orchestration.pools import PROBLEM_TAG
 from mlops_assets.settings import Settings
 
 
@@ -69,6 +71,18 @@ def test_dagster_accepts_the_configuration_and_keeps_its_state_in_its_home(
     assert (tmp_path / "storage" / "history" / "runs.db").exists()
     limits = yaml.safe_load((tmp_path / "dagster.yaml").read_text(encoding="utf-8"))
     assert limits["concurrency"]["runs"]["max_concurrent_runs"] == 2
+
+
+def test_runs_of_one_problem_take_turns_and_so_do_trainings(tmp_path: Path) -> None:
+    stores.write_dagster_configuration(tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        found = instance.get_concurrency_config()
+    assert found.run_queue_config is not None
+    assert found.run_queue_config.tag_concurrency_limits == [
+        {"key": PROBLEM_TAG, "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+    ]
+    assert found.pool_config.default_pool_limit == 1
+    assert found.pool_config.pool_granularity == PoolGranularity.RUN
 
 
 def test_an_edited_dagster_configuration_is_put_right(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from mlops_assets.components.forecast_pipeline import (
 )
 from mlops_assets.definitions import shared_resources
 from mlops_assets.orchestration.clock import Clock
+from mlops_assets.orchestration.pools import PROBLEM_TAG
 from mlops_assets.problem import ProblemError, load_problem
 from mlops_assets.settings import Settings
 from mlops_assets_tests.end_to_end import planted
@@ -136,6 +137,23 @@ def test_one_job_runs_the_whole_loop(
         for check in shipped.resolve_asset_graph().asset_check_keys
         if check.asset_key.path[0] == NAME
     }
+
+
+def test_runs_of_the_job_take_turns_with_the_problem_s_other_runs(shipped: dg.Definitions) -> None:
+    assert shipped.resolve_job_def(loop_job_name(NAME)).tags == {PROBLEM_TAG: NAME}
+
+
+def test_every_asset_is_made_by_itself_and_counts_as_late_some_day(
+    specs: dict[str, dg.AssetSpec],
+) -> None:
+    assert [name for name, spec in specs.items() if spec.automation_condition is None] == []
+    assert [name for name, spec in specs.items() if spec.freshness_policy is None] == []
+
+
+def test_each_problem_has_sensors_of_its_own(shipped: dg.Definitions) -> None:
+    names = {sensor.name for sensor in shipped.sensors or []}
+
+    assert {f"{NAME}_sources", f"{NAME}_automation"} <= names
 
 
 def loaded(attributes: dict[str, Any]) -> dg.Definitions:

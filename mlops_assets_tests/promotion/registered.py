@@ -25,12 +25,18 @@ PROBLEM = "coin_close"
 class Shelf:
     """The registered versions of one problem below a folder of its own."""
 
-    def __init__(self, folder: Path, empty: Path) -> None:
+    def __init__(self, folder: Path, database: Path, *, is_empty: bool = True) -> None:
         self.settings = Settings(data="files", home=folder / "home")
         self.settings.namespace.mkdir(parents=True)
-        shutil.copy(empty, self.settings.namespace / "mlflow.db")
+        self.database = self.settings.namespace / "mlflow.db"
+        shutil.copy(database, self.database)
         self.registry = Registry(self.settings, PROBLEM)
-        self.client.create_registered_model(self.registry.name)
+        if is_empty:
+            self.client.create_registered_model(self.registry.name)
+
+    def copy(self, folder: Path) -> Shelf:
+        """The same versions and aliases, below another folder."""
+        return Shelf(folder, self.database, is_empty=False)
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -39,9 +45,9 @@ class Shelf:
 
         return MlflowClient(tracking_uri=self.settings.tracking_uri)
 
-    def add(self, *candidates: str, as_of: datetime = START) -> dict[str, str]:
+    def add(self, *candidates: str, as_of: datetime = START, recipe: str = "1") -> dict[str, str]:
         """Register one version of each candidate, recipe `<candidate>-1`; candidate -> version."""
-        return {name: self._add(name, as_of) for name in candidates}
+        return {name: self._add(name, as_of, recipe) for name in candidates}
 
     def aliases(self) -> dict[str, str]:
         """Alias -> version."""
@@ -52,10 +58,10 @@ class Shelf:
         """Tags of a version."""
         return dict(self.client.get_model_version(self.registry.name, version).tags)
 
-    def _add(self, candidate: str, as_of: datetime) -> str:
+    def _add(self, candidate: str, as_of: datetime, recipe: str) -> str:
         tags = {
             "candidate": candidate,
-            "recipe_id": f"{candidate}-1",
+            "recipe_id": f"{candidate}-{recipe}",
             "as_of": as_of.isoformat(),
             "data_version": "data-1",
         }

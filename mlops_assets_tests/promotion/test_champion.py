@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -175,3 +176,40 @@ def test_the_newest_verdict_is_the_whole_record_with_the_champions_version(shelf
     assert newest["data_version"] == "data-1"
     fields = {name: newest[name] for name in Verdict.model_fields}
     assert Verdict.model_validate(fields) == verdict
+
+
+def test_a_history_from_before_triggers_were_recorded_is_read_on(shelf: Shelf) -> None:
+    _, history, _ = look(shelf, empty_history(), as_of=START)
+    fields = json.loads(history["verdict"][0])
+    for name in ("trigger", "previous_recipe_id"):
+        del fields[name]
+    older = history.drop("trigger").with_columns(verdict=pl.lit(json.dumps(fields)))
+
+    verdict, longer, _ = look(shelf, older, as_of=START + WEEK)
+
+    assert verdict.decision == "refresh"
+    assert longer.schema == HISTORY
+    assert longer["trigger"].to_list() == ["", ""]
+
+
+def test_a_roll_back_is_no_look_of_the_gate() -> None:
+    history = record((START, "ridge"), (START + WEEK, "ridge")).with_columns(
+        decision=pl.Series(["refresh", "roll_back"])
+    )
+
+    assert count_looks(history, START + 2 * WEEK) == 1
+
+
+def test_what_started_the_run_is_part_of_the_verdict(shelf: Shelf) -> None:
+    verdict, history = hold_look(
+        evidence(skilled=True),
+        fits(shelf.add("last_value", "ridge")),
+        PROBLEM,
+        registry=shelf.registry,
+        history=empty_history(),
+        as_of=START,
+        trigger="schedule",
+    )
+
+    assert verdict.trigger == history["trigger"][0] == newest_verdict(history)["trigger"]
+    assert verdict.trigger == "schedule"

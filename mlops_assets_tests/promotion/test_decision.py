@@ -58,6 +58,7 @@ def judge(
     problem: ForecastProblem | None = None,
     look: int = 1,
     faulty_fits: Mapping[str, str] = MappingProxyType({}),
+    barred: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:
     return decide(
         frame,
@@ -66,6 +67,7 @@ def judge(
         as_of=AS_OF,
         look=look,
         faulty_fits=faulty_fits,
+        barred=barred,
     )
 
 
@@ -178,6 +180,15 @@ def test_a_challenger_whose_fit_is_not_sane_cannot_take_the_alias() -> None:
     verdict = judge(frame, RIDGE, faulty_fits={"forest": "not finite"})
     assert verdict.candidate == "boosting"
     assert "not finite" in next(r for r in verdict.reasons if r.startswith("forest"))
+
+
+def test_a_barred_challenger_is_tested_and_told_and_does_not_take_the_alias() -> None:
+    frame = make_frame({"last_value": 1.0, "ridge": 0.9, "forest": 0.7, "boosting": 0.8})
+    verdict = judge(frame, RIDGE, barred={"forest": "it was rolled back"})
+    assert find(verdict, "forest", "ridge").passed
+    assert verdict.candidate == "boosting"
+    sentence = next(r for r in verdict.reasons if r.startswith("forest"))
+    assert sentence.endswith("It cannot take the alias: it was rolled back.")
 
 
 @pytest.mark.parametrize("frame_names", [("last_value", "forest"), ("last_value", "ridge")])

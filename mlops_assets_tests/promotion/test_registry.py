@@ -109,3 +109,47 @@ def test_keeping_a_champion_that_is_gone_is_refused(shelf: Shelf) -> None:
 
     with pytest.raises(RegistryError, match=r"files\.coin_close has no champion"):
         shelf.registry.apply(verdict("keep", "ridge", losses=ORDER), versions)
+
+
+def test_a_roll_back_moves_the_alias_to_an_existing_version_and_keeps_the_dated_ones(
+    shelf: Shelf,
+) -> None:
+    first = shelf.add("ridge", as_of=START)
+    shelf.registry.apply(verdict("promote", "ridge", losses=ORDER), first)
+    second = shelf.add("boosting", as_of=START + WEEK)
+    promoted = verdict("promote", "boosting", losses=ORDER, as_of=START + WEEK)
+    shelf.registry.apply(promoted, second)
+    (target,) = shelf.registry.versions(candidate="ridge")
+
+    back = verdict("roll_back", "ridge", losses=ORDER, as_of=START + 2 * WEEK)
+    champion = shelf.registry.roll_back(back, target)
+
+    assert champion == target
+    assert shelf.aliases() == {
+        "champion": first["ridge"],
+        "challenger": second["boosting"],
+        "origin-20240201": first["ridge"],
+        "origin-20240208": second["boosting"],
+        "origin-20240215": first["ridge"],
+    }
+    assert shelf.tags(first["ridge"])["verdict"] == "roll_back"
+
+
+def test_versions_are_listed_newest_first_by_candidate_and_recipe(shelf: Shelf) -> None:
+    late = shelf.add("ridge", as_of=START + WEEK)
+    early = shelf.add("ridge", "boosting", as_of=START)
+    changed = shelf.add("ridge", as_of=START, recipe="2")
+
+    def numbers(**chosen: str) -> list[str]:
+        return [v.version for v in shelf.registry.versions(**chosen)]
+
+    assert numbers() == [late["ridge"], changed["ridge"], early["boosting"], early["ridge"]]
+    assert numbers(candidate="ridge") == [late["ridge"], changed["ridge"], early["ridge"]]
+    assert numbers(recipe_id="ridge-1") == [late["ridge"], early["ridge"]]
+    assert numbers(candidate="boosting", recipe_id="ridge-1") == []
+
+
+def test_a_version_that_someone_registered_by_hand_is_not_listed(shelf: Shelf) -> None:
+    shelf.client.create_model_version(shelf.registry.name, source=str(shelf.settings.namespace))
+
+    assert shelf.registry.versions() == []

@@ -36,6 +36,7 @@ from serving.contract.snapshot import (
     INPUTS,
     LATEST,
     MANIFEST,
+    MONITORING,
     VERDICT,
     FileEntry,
     Manifest,
@@ -273,6 +274,11 @@ class World:
         return self.namespace / "mlflow.db"
 
     @property
+    def prediction_log(self) -> Path:
+        """The service's log of answered forecasts."""
+        return self.namespace / "prediction_log.db"
+
+    @property
     def client(self) -> MlflowClient:
         """A client of the MLflow store."""
         from mlflow import MlflowClient
@@ -328,6 +334,7 @@ class World:
         calibration: list[Row] | None = None,
         *,
         verdict: Row | None = None,
+        monitoring: Row | None = None,
         corrupt: str | None = None,
         folder_of: str = PROBLEM,
         **changes: object,
@@ -343,6 +350,8 @@ class World:
             CALIBRATION: parquet(calibration or calibration_rows(), self.home),
             VERDICT: json.dumps(verdict or {"decision": "promote", "reasons": ["test"]}).encode(),
         }
+        if monitoring is not None:
+            contents[MONITORING] = json.dumps(monitoring).encode()
         snapshot_id = f"{AS_OF:%Y%m%dT%H%M%SZ}-{self.published:08x}"
         manifest = manifest_of(
             snapshot_id,

@@ -18,6 +18,7 @@ from serving.settings import ServingSettings, ServingSettingsError, load_serving
             "MLOPS_MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
             "MLOPS_HOST": "0.0.0.0",
             "MLOPS_API_PORT": "8123",
+            "MLOPS_PREDICTION_LOG_URI": "postgresql+psycopg2://127.0.0.1/log",
         },
     ],
 )
@@ -28,7 +29,8 @@ def test_service_and_pipeline_derive_the_same_addresses_from_the_same_variables(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     ours, theirs = ServingSettings(), Settings()
-    for name in ("data", "namespace", "storage", "tracking_uri", "host", "api_port"):
+    shared = ("data", "namespace", "storage", "tracking_uri", "prediction_log", "host", "api_port")
+    for name in shared:
         assert getattr(ours, name) == getattr(theirs, name), name
 
 

@@ -22,6 +22,8 @@ Columns (all instants UTC, microseconds):
   (`open, high, low, close, volume` of candles, `value` of values): for charts, newest last.
 - `leaderboard.json`, `verdict.json`: the evaluation's table and the gate's verdict, as written by
   the pipeline.
+- `monitoring.json`: how the pipeline itself is doing (`contract.monitoring`); absent from older
+  snapshots.
 """
 
 from __future__ import annotations
@@ -39,7 +41,16 @@ FORECASTS = "forecasts.parquet"
 OBSERVED = "observed.parquet"
 LEADERBOARD = "leaderboard.json"
 VERDICT = "verdict.json"
-FILES: tuple[str, ...] = (INPUTS, CALIBRATION, FORECASTS, OBSERVED, LEADERBOARD, VERDICT)
+MONITORING = "monitoring.json"
+FILES: tuple[str, ...] = (
+    INPUTS,
+    CALIBRATION,
+    FORECASTS,
+    OBSERVED,
+    LEADERBOARD,
+    VERDICT,
+    MONITORING,
+)
 
 BAND_QUANTILE = "band_quantile"
 """Calibration input: the trailing conformal quantile of scaled errors, half a band's width."""

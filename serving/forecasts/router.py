@@ -1,21 +1,27 @@
-"""HTTP of the forecast endpoints: routes, parameters, headers; nothing else."""
+"""HTTP of the forecast endpoints: routes, parameters, headers, and the hand-over to the log."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 
-from serving.dependencies import AppParts, ProblemPath
+from serving.contract.prediction_log import Asked
+from serving.dependencies import AppParts, Parts, ProblemPath
+from serving.deployments import Deployment
 from serving.errors import problem_responses
 from serving.forecasts import service
 from serving.forecasts.schemas import (
     PREDICT_EXAMPLES,
     SERIES,
     FeatureForecast,
+    Forecast,
     ForecastAnswer,
     PredictRequest,
 )
+from serving.prediction_log import Answered
 from serving.provenance import set_headers
 
 router = APIRouter(tags=["forecasts"])
@@ -29,6 +35,7 @@ router = APIRouter(tags=["forecasts"])
 async def latest_forecasts(
     problem: ProblemPath,
     parts: AppParts,
+    request: Request,
     response: Response,
     series: Annotated[str | None, Query(max_length=200, description=SERIES)] = None,
 ) -> ForecastAnswer:
@@ -38,8 +45,9 @@ async def latest_forecasts(
     value is the same as in the answer for all, and the points of a segment add up to 100.
     """
     deployment = parts.deployments.serving(problem)
-    forecasts = service.latest(deployment, series=series, now=parts.clock())
-    parts.metrics.forecasts.labels(problem, deployment.model.registered.version).inc(len(forecasts))
+    now = parts.clock()
+    forecasts = service.latest(deployment, series=series, now=now)
+    await _note(request, parts, deployment, forecasts, now=now, asked=Asked.LATEST)
     set_headers(response, deployment)
     return ForecastAnswer(forecasts=forecasts)
 
@@ -52,6 +60,7 @@ async def latest_forecasts(
 async def predict(
     question: Annotated[PredictRequest, Body(openapi_examples=PREDICT_EXAMPLES)],
     parts: AppParts,
+    request: Request,
     response: Response,
 ) -> ForecastAnswer | FeatureForecast:
     """Forecast with the champion.
@@ -65,26 +74,63 @@ async def predict(
     the snapshot only, since one series' features give no sum to divide by.
     """
     deployment = parts.deployments.serving(question.problem)
-    answer: ForecastAnswer | FeatureForecast
+    now = parts.clock()
     if question.features is not None and question.last_value is not None:
-        answer = service.from_features(
+        forecast = service.from_features(
             deployment,
             series=question.series,
             features=question.features,
             last_value=question.last_value,
-            now=parts.clock(),
+            now=now,
         )
-    elif question.origin is not None:
-        answer = ForecastAnswer(
-            forecasts=service.from_origin(
-                deployment, series=question.series, origin=question.origin, now=parts.clock()
-            )
+        await _note(
+            request,
+            parts,
+            deployment,
+            [forecast],
+            now=now,
+            asked=Asked.FEATURES,
+            series=question.series,
+        )
+        set_headers(response, deployment)
+        return forecast
+    if question.origin is not None:
+        asked = Asked.ORIGIN
+        forecasts = service.from_origin(
+            deployment, series=question.series, origin=question.origin, now=now
         )
     else:
-        answer = ForecastAnswer(
-            forecasts=service.latest(deployment, series=question.series, now=parts.clock())
-        )
-    count = len(answer.forecasts) if isinstance(answer, ForecastAnswer) else 1
-    parts.metrics.forecasts.labels(question.problem, deployment.model.registered.version).inc(count)
+        asked = Asked.LATEST
+        forecasts = service.latest(deployment, series=question.series, now=now)
+    await _note(request, parts, deployment, forecasts, now=now, asked=asked)
     set_headers(response, deployment)
-    return answer
+    return ForecastAnswer(forecasts=forecasts)
+
+
+async def _note(
+    request: Request,
+    parts: Parts,
+    deployment: Deployment,
+    forecasts: Sequence[Forecast | FeatureForecast],
+    *,
+    now: datetime,
+    asked: Asked,
+    series: str | None = None,
+) -> None:
+    """Hand an answer to the prediction log, then count it.
+
+    Raises:
+        NotLoggedError: it cannot be logged, so it must not be given.
+    """
+    answered = Answered(
+        forecasts=forecasts,
+        answered_at=now,
+        request_id=request.state.request_id,
+        asked=asked,
+        recipe_id=deployment.model.card.recipe_id,
+        series=series,
+    )
+    await parts.prediction_log.record(answered)
+    version = deployment.model.registered.version
+    problem = deployment.model.card.problem
+    parts.metrics.forecasts.labels(problem, version).inc(len(forecasts))

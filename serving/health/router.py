@@ -16,8 +16,7 @@ router = APIRouter(tags=["health"])
 @router.get("/health", summary="The state of the service")
 async def health(parts: AppParts) -> Health:
     """Live, ready, and for each problem the model and snapshot in service; always status 200."""
-    stopped = [poller.name for poller in parts.pollers if not poller.running]
-    return service.health(parts.deployments, stopped=stopped, now=parts.clock())
+    return service.health(parts.deployments, stopped=parts.stopped, now=parts.clock())
 
 
 @router.get(
@@ -27,7 +26,7 @@ async def health(parts: AppParts) -> Health:
 )
 async def live(parts: AppParts, response: Response) -> Liveness:
     """Status 200, or 503 when a background thread has died and only a restart helps."""
-    running = all(poller.running for poller in parts.pollers)
+    running = not parts.stopped
     response.status_code = 200 if running else 503
     return Liveness(live=running)
 

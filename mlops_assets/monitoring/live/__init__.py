@@ -1,0 +1,1 @@
+"""The asset `live_scores` and its check `control`."""
