@@ -156,7 +156,7 @@ def _drift_sensor(
             # Once for each report: should the run fail, the assets' conditions try again.
             run_key=f"{problem.name}-drift-{report.evaluation_id}",
             asset_selection=selected,
-            tags={PROBLEM_TAG: problem.name, TRIGGER_TAG: Trigger.DRIFT},
+            tags={PROBLEM_TAG: problem.name, TRIGGER_TAG: Trigger.DRIFT.value},
         )
 
     return retrain_on_drift

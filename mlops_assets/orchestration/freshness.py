@@ -17,6 +17,7 @@ _RULES: Final[dict[str, Literal["raw", "features", "models"]]] = {
     "forecasts": "features",
     "live_scores": "features",
     "drift_report": "models",
+    "prediction_log": "features",
     "published": "features",
 }
 """What follows new values is late when features would be; what is fitted, when models would be."""

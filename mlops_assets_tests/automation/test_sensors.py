@@ -110,6 +110,7 @@ def test_a_drift_report_asks_for_one_run_of_all_that_a_training_makes() -> None:
         assert isinstance(first, dg.RunRequest)
         assert isinstance(again, dg.RunRequest)
         assert {k.path[-1] for k in first.asset_selection or []} == TRAINING | VERDICT | SPOKEN
+        assert type(first.tags[TRIGGER_TAG]) is str  # Dagster stores plain text only
         assert first.tags[TRIGGER_TAG] == "drift"
         assert first.run_key == again.run_key  # Dagster launches a key once
 
