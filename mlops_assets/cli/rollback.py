@@ -1,7 +1,7 @@
 """`mlops rollback`: a person takes the champion's alias back, with the same record as the control.
 
-Here: choosing the version, the act, and what is printed. Not here: the rules (`promotion.rollback`)
-and the roll back on an alarm (the asset `champion`).
+Here: choosing the version, the act, telling Dagster, and what is printed. Not here: the rules
+(`promotion.rollback`) and the roll back on an alarm (the asset `champion`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from mlops_assets.promotion.registry import RegisteredVersion, Registry
+    from mlops_assets.promotion.verdict import Verdict
     from mlops_assets.storage.tables import TableStore
 
 _SHOWN_VERSIONS: Final = 12
@@ -69,10 +70,8 @@ def roll_back_by_hand(
         RollbackError: there is no champion, no such version, or nobody to go back to.
         StoreError: a store cannot be prepared.
     """
-    from mlops_assets.orchestration.trigger import Trigger
     from mlops_assets.promotion.champion import append_verdict
     from mlops_assets.promotion.registry import Registry
-    from mlops_assets.promotion.rollback import roll_back_verdict
     from mlops_assets.storage.tables import TableStore
 
     store, registry = TableStore(settings.storage), Registry(settings, problem.name)
@@ -83,15 +82,11 @@ def roll_back_by_hand(
         raise _no_champion(problem)
     as_of = _instant(settings, problem, before, history)
     now, because = _chosen(registry, before, history, problem, to=to, as_of=as_of)
-    verdict = roll_back_verdict(
-        history,
-        holder=before.incumbent,
-        target=now,
-        as_of=as_of,
-        reasons=(f"Rolled back by hand from {_label(before)}.", *because),
-    ).model_copy(update={"trigger": str(Trigger.COMMAND_LINE)})
+    verdict = _verdict(history, before, now, because, as_of=as_of)
     registry.roll_back(verdict, now)
-    store.write(_table(problem), append_verdict(history, verdict, now))
+    history = append_verdict(history, verdict, now)
+    store.write(_table(problem), history)
+    _tell_dagster(verdict, history, settings)
     same = now.incumbent == before.incumbent
     return RolledBack(
         problem=problem.name,
@@ -163,6 +158,43 @@ def _chosen(
             f"{_remedy(others)}"
         )
     return found, ()
+
+
+def _verdict(
+    history: pl.DataFrame,
+    before: RegisteredVersion,
+    now: RegisteredVersion,
+    because: tuple[str, ...],
+    *,
+    as_of: datetime,
+) -> Verdict:
+    """What is recorded: the verdict of any roll back, with the command line as its trigger."""
+    from mlops_assets.orchestration.trigger import Trigger
+    from mlops_assets.promotion.rollback import roll_back_verdict
+
+    verdict = roll_back_verdict(
+        history,
+        holder=before.incumbent,
+        target=now,
+        as_of=as_of,
+        reasons=(f"Rolled back by hand from {_label(before)}.", *because),
+    )
+    return verdict.model_copy(update={"trigger": str(Trigger.COMMAND_LINE)})
+
+
+def _tell_dagster(verdict: Verdict, history: pl.DataFrame, settings: Settings) -> None:
+    """Report the asset `champion` as materialised, so that page, automation and alerts see it."""
+    import dagster as dg
+
+    from mlops_assets.promotion.assets import champion_key, verdict_metadata
+
+    event = dg.AssetMaterialization(
+        champion_key(verdict.problem),
+        description="Rolled back by hand.",
+        metadata=verdict_metadata(verdict, history, settings),
+    )
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(event)
 
 
 def _remedy(others: Sequence[RegisteredVersion]) -> str:

@@ -35,6 +35,8 @@ from mlops_assets.forecasting.assets import published_key
 from mlops_assets.ingestion.assets import raw_partitions
 from mlops_assets.ingestion.due import due_from
 from mlops_assets.orchestration.clock import Clock, parse_instant
+from mlops_assets.orchestration.pools import PROBLEM_TAG
+from mlops_assets.orchestration.trigger import TRIGGER_TAG, Trigger
 from mlops_assets.problem import ForecastProblem, load_problem
 from mlops_assets.settings import Settings
 from mlops_assets.storage.publication import latest_snapshot_id
@@ -89,7 +91,7 @@ def run_problem(
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags=_partition_range(problem, clock, settings),
+            tags={**_partition_range(problem, clock, settings), **_origin_of(problem)},
             run_config=_run_config(problem, evaluate_from),
             raise_on_error=False,
         )
@@ -212,6 +214,11 @@ def _run_config(problem: ForecastProblem, evaluate_from: str | None) -> dict[str
         op = backtest_key(problem.name).to_python_identifier()
         config["ops"] = {op: {"config": {"evaluate_from": start.isoformat()}}}
     return config
+
+
+def _origin_of(problem: ForecastProblem) -> dict[str, str]:
+    """Whose run this is, and what made it run."""
+    return {PROBLEM_TAG: problem.name, TRIGGER_TAG: Trigger.COMMAND_LINE.value}
 
 
 def _start_of(text: str, problem: ForecastProblem) -> datetime:

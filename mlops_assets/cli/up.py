@@ -22,6 +22,9 @@ from mlops_assets.settings import Settings, base_url
 HEALTH_SECONDS: Final = 180.0
 """Longest wait for a service: MLflow takes 20 CPU seconds, more on a busy machine."""
 
+FIRST_RUN_SECONDS: Final = 900.0
+"""Longest wait for the champion of a problem that is not the first."""
+
 READY_SECONDS: Final = 60.0
 """Longest wait for the API to load the champion; without it the rest is shown all the same."""
 
@@ -89,19 +92,28 @@ def _published(settings: Settings, problem: str) -> RunSummary | None:
 
 
 def _run_beside(supervisor: Supervisor, settings: Settings, problem: str, console: Console) -> None:
-    """Run a problem's loop beside the services, and show what it came to.
+    """Let a problem get its champion beside the services, and show what came of it.
 
-    A run that fails stops nothing: the other problems are served.
+    Automation does so by itself; with files it is off, and a process runs the loop.
     """
     say = render.progress_printer(console)
-    task = services.first_run(settings, problem)
-    say(f"{problem} has no champion yet: running its whole loop, progress in {task.log}")
-    code = supervisor.complete(task)
-    if code is None:
+    if settings.data == "files":
+        task = services.first_run(settings, problem)
+        say(f"{problem} has no champion yet: running its whole loop, progress in {task.log}")
+        code = supervisor.complete(task)
+        failed = f"exit code {code}; why is told at the end of {task.log}"
+        summary = None if code else _published(settings, problem)
+    else:
+        say(f"{problem} has no champion yet: automation runs its loop, see Dagster's runs")
+        supervisor.wait_for(
+            lambda: _published(settings, problem) is not None, timeout_seconds=FIRST_RUN_SECONDS
+        )
+        failed = f"nothing after {FIRST_RUN_SECONDS:.0f} s; Dagster's runs tell why"
+        summary = _published(settings, problem)
+    if supervisor.stop_asked.is_set():
         return
-    summary = _published(settings, problem)
-    if code or summary is None:
-        say(f"{problem}: its run failed (exit code {code}); why is told at the end of {task.log}")
+    if summary is None:
+        say(f"{problem}: its first run failed ({failed})")
         return
     console.print()
     render.show_outcome(summary, console)

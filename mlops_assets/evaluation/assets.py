@@ -26,6 +26,7 @@ from mlops_assets.features.information import uninformative
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.clock import Clock, parse_instant
 from mlops_assets.orchestration.mlflow_run import mlflow_key
+from mlops_assets.orchestration.pools import TRAINING_POOL
 from mlops_assets.orchestration.resources import Tables
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.settings import Settings
@@ -81,6 +82,7 @@ def build_backtest_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         kinds={"parquet", "scikitlearn"},
         tags={"stage": "evaluation"},
         code_version=code_version(),
+        pool=TRAINING_POOL,
         io_manager_key="io_manager",
     )
     def backtest(

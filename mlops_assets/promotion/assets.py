@@ -63,14 +63,23 @@ def build_champion_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         store.write(table, history)  # at once: the alias has moved, whatever fails from here on
         run_id = log_to_parent(texts={"verdict.json": verdict.model_dump_json(indent=2)})
         registry.tag_run(run_id, {"trigger": verdict.trigger})
-        return dg.MaterializeResult(value=history, metadata=_metadata(verdict, history, settings))
+        return dg.MaterializeResult(
+            value=history, metadata=verdict_metadata(verdict, history, settings)
+        )
 
     return champion
 
 
-def _metadata(
+def verdict_metadata(
     verdict: Verdict, history: pl.DataFrame, settings: Settings
 ) -> dict[str, dg.MetadataValue]:
+    """What Dagster's page shows of a verdict, and alerts read.
+
+    Args:
+        verdict: the newest one.
+        history: all of them, `promotion.champion.HISTORY`.
+        settings: name MLflow's page.
+    """
     newest = history.row(-1, named=True)
     title = f"{verdict.decision}: {verdict.candidate}, version {newest['version']}"
     opening, *_, outcome = verdict.reasons

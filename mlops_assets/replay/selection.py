@@ -23,8 +23,8 @@ DRIFT_REPORT: Final = "drift_report"
 ROLL_BACK: Final = ("champion", "forecasts", "published")
 """What follows an alarm of the champion's control."""
 
-_UP_TO_DATE: Final = ("observations", "features", "live_scores", DRIFT_REPORT)
-"""What a training that a report asks for finds done already in its step."""
+_UP_TO_DATE: Final = ("observations", "features", "live_scores")
+"""What a training finds done already in a step that has been refreshed."""
 
 _NEVER: Final = ("prediction_log",)
 
@@ -68,12 +68,13 @@ class Selections:
         return self._named([*REFRESH, *([DRIFT_REPORT] if drift else [])])
 
     def training(self, *, drift: bool) -> list[dg.AssetKey]:
-        """The assets of a step that fits the candidates anew."""
+        """The assets of a step that fits the candidates for the first time."""
         return self._named(name for name in self._keys if drift or name != DRIFT_REPORT)
 
-    def training_alone(self) -> list[dg.AssetKey]:
+    def training_alone(self, *, drift: bool) -> list[dg.AssetKey]:
         """The assets of a training within a step that has been refreshed."""
-        return self._named(name for name in self._keys if name not in _UP_TO_DATE)
+        done = _UP_TO_DATE if drift else (*_UP_TO_DATE, DRIFT_REPORT)
+        return self._named(name for name in self._keys if name not in done)
 
     def roll_back(self) -> list[dg.AssetKey]:
         """The assets of a look that an alarm asks for."""

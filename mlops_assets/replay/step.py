@@ -84,12 +84,10 @@ class Stage:
         drift = rhythm.drift_report_due(self.problem, done, origin)
         due = rhythm.training_due(self.problem, done, origin, every=self.options.retrain_every)
         triggers: list[Trigger] = [] if due is None else [due]
-        take = self.selections.refresh if due is None else self.selections.training
-        result = self._run(take(drift=drift), origin, due)
-        control, drifted = _alarm(result, _CONTROL), _alarm(result, _DRIFT)
+        control, drifted = self._first_run(origin, due, drift=drift)
         if due is None and rhythm.drift_trains(self.problem, done, origin, alarm=drifted):
             triggers.append(Trigger.DRIFT)
-            self._run(self.selections.training_alone(), origin, Trigger.DRIFT)
+            self._run(self.selections.training_alone(drift=False), origin, Trigger.DRIFT)
         elif due is None and control:  # a run that held a look itself heard the alarm
             triggers.append(Trigger.CONTROL)
             self._run(self.selections.roll_back(), origin, Trigger.CONTROL)
@@ -105,6 +103,24 @@ class Stage:
             drift_alarm=drifted,
             seconds=time.perf_counter() - began,
         )
+
+    def _first_run(
+        self, origin: datetime, due: Trigger | None, *, drift: bool
+    ) -> tuple[bool | None, bool | None]:
+        """Refresh, and train where that is due; what the checks of control and drift said.
+
+        A training of models that stand follows a refresh: no new fit may speak about the time
+        since the last step, and what comes true of theirs is what control judges them by.
+        """
+        if due is None:
+            result = self._run(self.selections.refresh(drift=drift), origin, None)
+            return _alarm(result, _CONTROL), _alarm(result, _DRIFT)
+        if due is Trigger.MISSING:
+            result = self._run(self.selections.training(drift=drift), origin, due)
+            return _alarm(result, _CONTROL), _alarm(result, _DRIFT)
+        refreshed = self._run(self.selections.refresh(drift=False), origin, None)
+        trained = self._run(self.selections.training_alone(drift=drift), origin, due)
+        return _alarm(refreshed, _CONTROL), _alarm(trained, _DRIFT)
 
     def _run(
         self, keys: Sequence[dg.AssetKey], origin: datetime, trigger: Trigger | None

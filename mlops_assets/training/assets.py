@@ -13,6 +13,7 @@ from mlops_assets.features.information import uninformative
 from mlops_assets.ingestion.assets import observations_key, raw_key
 from mlops_assets.orchestration.freshness import freshness
 from mlops_assets.orchestration.mlflow_run import mlflow_key
+from mlops_assets.orchestration.pools import TRAINING_POOL
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
@@ -53,6 +54,7 @@ def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
         tags={"stage": "training", "role": role},
         metadata={"retrain_cron": problem.retrain_cron, "family": candidate.family},
         code_version=code_version(),
+        pool=TRAINING_POOL,
         freshness_policy=freshness(problem.freshness["models"]),
         io_manager_key="io_manager",
         required_resource_keys={mlflow_key(problem.name), "clock", "tables", "platform"},

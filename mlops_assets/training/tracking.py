@@ -37,8 +37,8 @@ _EXPERIMENT_NOTE: Final = (
 )
 _MODEL_NOTE: Final = (
     "Every version is one fit of one candidate, named by its tag `candidate`. The version with the "
-    "alias `champion` serves; only the gate moves that alias, and its reasons are the tags "
-    "`verdict_...`."
+    "alias `champion` serves. The gate moves that alias, and a roll back takes it away when live "
+    "forecasts prove worse, or by hand. The reasons are the tags `verdict_...`."
 )
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]

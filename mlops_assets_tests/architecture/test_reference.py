@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.components.forecast_pipeline import build_problem_definitions
-from mlops_assets.definitions import shared_resources
+from mlops_assets.definitions import shared_definitions, shared_resources
 from mlops_assets.orchestration.clock import Clock
 from mlops_assets.problem import load_problem
 from mlops_assets.settings import Settings
@@ -20,6 +20,8 @@ from serving.settings import ServingSettings
 
 PAGE = ROOT / "docs" / "reference.md"
 CODE = re.compile(r"`([^`]+)`")
+FILES = sorted((ROOT / "mlops_assets" / "defs").glob("*/defs.yaml"))
+PROBLEM = re.compile("^(?:" + "|".join(file.parent.name for file in FILES) + ")")
 
 
 def section(title: str) -> str:
@@ -29,13 +31,27 @@ def section(title: str) -> str:
 
 
 @cache
+def settings() -> Settings:
+    """Defaults, and a folder that nothing is written to."""
+    return Settings(home=Path("unused"), _env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own
+
+
+@cache
+def problems() -> list[dg.Definitions]:
+    """What each shipped problem turns into."""
+    return [build_problem_definitions(load_problem(file), settings()) for file in FILES]
+
+
+def shared() -> dg.Definitions:
+    """What all problems share."""
+    return shared_definitions([load_problem(file) for file in FILES], settings(), Clock())
+
+
+@cache
 def graph() -> dg.AssetGraph:
     """Assets and checks of the shipped problems."""
-    files = (ROOT / "mlops_assets" / "defs").glob("*/defs.yaml")
-    settings = Settings(home=Path("unused"), _env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own
-    resources = dg.Definitions(resources=shared_resources(settings, Clock()))
-    problems = [build_problem_definitions(load_problem(file), settings) for file in files]
-    return dg.Definitions.merge(*problems, resources).resolve_asset_graph()
+    resources = dg.Definitions(resources=shared_resources(settings(), Clock()))
+    return dg.Definitions.merge(*problems(), resources).resolve_asset_graph()
 
 
 def general(name: str) -> str:
@@ -66,6 +82,21 @@ def test_the_page_names_every_endpoint_and_no_other() -> None:
     }
     named = {c for c in CODE.findall(section("Endpoints")) if c.split(" ")[0] in {"GET", "POST"}}
     assert named - {"GET /docs"} == existing
+
+
+def test_the_page_names_every_metric_and_no_other() -> None:
+    app = create_app(ServingSettings(_env_file=None))  # type: ignore[call-arg]  # pydantic-settings' own
+    families = app.state.parts.metrics.registry.collect()
+    existing = {f"{f.name}_total" if f.type == "counter" else f.name for f in families}
+    named = {c for c in CODE.findall(section("Metrics")) if c.startswith(("serving_", "pipeline_"))}
+    assert named == existing
+
+
+def test_the_page_names_every_sensor_and_no_other() -> None:
+    sensors = [sensor.name for defs in (*problems(), shared()) for sensor in defs.sensors or ()]
+    existing = {PROBLEM.sub("<problem>", name) for name in sensors}
+    table = section("Sensors").split("\n\n")[0]
+    assert set(CODE.findall(table)) == existing
 
 
 @pytest.mark.parametrize("kind", ["description", "owners", "group_name", "kinds"])

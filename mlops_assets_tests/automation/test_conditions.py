@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import FreshnessState
 
@@ -189,6 +190,12 @@ def test_an_alarm_of_control_asks_for_a_verdict_but_for_no_training() -> None:
 
         assert set(found) - RAW - {"prediction_log"} == {"champion"} | SPOKEN
         assert "champion" not in world.tick()
+
+
+def test_a_roll_back_by_hand_is_followed_by_forecasts_and_a_snapshot(world: Ticking) -> None:
+    world.instance.report_runless_asset_event(dg.AssetMaterialization(ticking.key("champion")))
+
+    assert [set(found) for found in world.ticks(3, every=4 * MINUTE)] == [SPOKEN]
 
 
 def test_the_drift_report_is_made_at_its_cron(world: Ticking) -> None:

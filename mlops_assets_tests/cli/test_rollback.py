@@ -3,15 +3,19 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from mlops_assets import definitions
+from mlops_assets.automation.alerts_events import Verdicts
+from mlops_assets.automation.alerts_messages import Kind
 from mlops_assets.cli import main, stores
 from mlops_assets.cli.main import app
 from mlops_assets.cli.rollback import RollbackError, RolledBack, described, roll_back_by_hand
 from mlops_assets.orchestration.clock import Clock
+from mlops_assets.promotion.assets import champion_key
 from mlops_assets.promotion.champion import append_verdict, empty_history
 from mlops_assets.promotion.registry import RegisteredVersion
 from mlops_assets.promotion.verdict import Verdict
@@ -80,6 +84,8 @@ def shelf(two_verdicts: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     publish_calibration(store, *(f"{name}-1" for name in NAMES))
     monkeypatch.setattr(definitions, "default_clock", lambda *_: Clock(fixed_at=NOW.isoformat()))
     monkeypatch.setattr(stores, "prepare", lambda *_: None)
+    shelf.settings.dagster_home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(shelf.settings.dagster_home))
     monkeypatch.setattr(main, "load_settings", lambda: shelf.settings)
     monkeypatch.setattr(main, "chosen_problems", lambda names: names)
     monkeypatch.setattr(main, "problem_files", lambda: {PROBLEM: Path("coin_close.yaml")})
@@ -119,6 +125,29 @@ def test_a_roll_back_by_hand_is_recorded_like_any_verdict(shelf: Shelf) -> None:
     assert (said.trigger, said.as_of, said.previous_recipe_id) == ("command line", NOW, "forest-1")
     row = TableStore(shelf.settings.storage).read(HISTORY).row(-1, named=True)
     assert (row["version"], row["trigger"]) == ("5", "command line")
+
+
+def test_a_roll_back_by_hand_shows_on_dagster_s_page_and_raises_an_alert(shelf: Shelf) -> None:
+    act(shelf)
+
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(champion_key(PROBLEM))
+        (sighting,) = Verdicts(PROBLEM).after(instance, 0)
+    assert event is not None
+    shown = event.asset_materialization
+    assert shown is not None
+    assert shown.metadata["champion_version"] == dg.MetadataValue.text("5")
+    assert shown.metadata["trigger"] == dg.MetadataValue.text("command line")
+    assert sighting.event is not None
+    assert (sighting.event.kind, sighting.event.subject) == (Kind.ROLL_BACK, "ridge, version 5")
+
+
+def test_a_refused_roll_back_tells_dagster_nothing(shelf: Shelf) -> None:
+    with pytest.raises(RollbackError):
+        act(shelf, to="77")
+
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_latest_materialization_event(champion_key(PROBLEM)) is None
 
 
 def test_a_named_version_takes_the_alias(shelf: Shelf) -> None:

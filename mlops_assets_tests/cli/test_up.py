@@ -183,8 +183,9 @@ def test_a_service_that_dies_stops_the_others(
     assert (len(fake_run.calls), small_services) == (1, ["stores", "first"])
 
 
-def bring_up_two(settings: Settings, terminal: io.StringIO) -> str:
-    up.bring_up(settings, ["bitcoin_close", "second"], Console(file=terminal, width=100))
+def bring_up_two(settings: Settings, terminal: io.StringIO, *, data: str = "files") -> str:
+    given = settings.model_copy(update={"data": data})
+    up.bring_up(given, ["bitcoin_close", "second"], Console(file=terminal, width=100))
     return terminal.getvalue()
 
 
@@ -234,8 +235,32 @@ def test_a_second_problem_that_fails_leaves_the_first_served(
 ) -> None:
     second_run["code"] = 2
 
-    shown = bring_up_two(settings, Watcher("its run failed (exit code 2)"))
+    shown = bring_up_two(settings, Watcher("its first run failed (exit code 2"))
 
     assert "why is told at the end of" in shown
     assert "Stopped." in shown
     assert len(fake_run.calls) == 1
+
+
+def test_a_second_problem_of_a_mode_with_automation_is_waited_for(
+    settings: Settings,
+    fake_run: FakeRun,
+    small_services: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+
+    def read(given: Settings, problem: str) -> object:
+        if problem != "second":
+            return FakeRun.read_summary(fake_run, given, problem)
+        looks.append(problem)  # automation is done at the fourth look
+        renamed = fake_run.outcome.model_copy(update={"problem": "second"})
+        return renamed if len(looks) > 3 else None
+
+    monkeypatch.setattr(fake_run, "read_summary", read)
+
+    shown = bring_up_two(settings, Watcher("forecasts/second/latest"), data="sample")
+
+    assert "second has no champion yet: automation runs its loop" in shown
+    assert "second: leaderboard" in shown
+    assert [name for name, *_ in fake_run.calls] == ["bitcoin_close"]

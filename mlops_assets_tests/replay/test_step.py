@@ -68,6 +68,20 @@ def test_the_first_step_runs_everything_and_the_next_only_refreshes(production: 
     assert [s.drift_alarm for s in steps] == [None, None]
 
 
+def test_models_that_stand_forecast_up_to_the_training_that_replaces_them(
+    production: Settings,
+) -> None:
+    graph = Pretended(control=lambda now: now == at(1))
+    described = DRIFTING.model_copy(update={"retrain_cron": "0 13 * * *"})
+
+    steps = play(production, graph, 2, described=described)
+
+    assert steps[1].origin.hour == 13
+    assert (steps[1].triggers, steps[1].control_alarm) == (("schedule",), True)
+    # The report follows the training, and control looks at what came true before it.
+    assert graph.ran[1:] == [(at(1), REFRESHED), (at(1), TRAINED | {"drift_report"})]
+
+
 def test_drift_trains_models_that_are_old_enough(production: Settings) -> None:
     graph = Pretended(drift=lambda now: now >= at(1))
     described = DRIFTING.model_copy(update={"retrain_cooldown": timedelta(hours=2)})

@@ -27,7 +27,7 @@ from mlops_assets_tests.end_to_end.unattended.problems import share_problem, wal
 SPEED: Final = 240.0
 BEGAN: Final = datetime.fromisoformat(os.environ["MLOPS_TEST_BEGAN"])
 """Real instant at which the quick clock showed `START`."""
-START: Final = BEGAN - timedelta(days=30)
+START: Final = BEGAN - timedelta(days=2)
 
 
 class QuickClock(Clock):
