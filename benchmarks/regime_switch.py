@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -43,6 +44,7 @@ HISTORY: Final = timedelta(days=126)
 """Bars before it: a training window of 60 days, and past windows for the drift thresholds."""
 QUICK_HISTORY: Final = timedelta(days=63)
 REVERSAL: Final = 0.3
+"""Share of a scaled return that reverses, by default."""
 DRIFT_BUDGET: Final = 4.0
 """False alarms that the thresholds allow in a year of daily reports."""
 
@@ -74,21 +76,26 @@ def main() -> None:
     chosen: tuple[Variant, ...] = given.variant or (VARIANTS[:1] if given.quick else VARIANTS)
     history = QUICK_HISTORY if given.quick else HISTORY
     with temporary_folder("sample") as folder:
-        years = [live_through(v, folder / v, weeks=weeks, history=history) for v in chosen]
+        years = [
+            live_through(v, folder / v, weeks=weeks, history=history, reversal=given.reversal)
+            for v in chosen
+        ]
     figures: dict[str, object] = {
         "benchmark": "regime_switch",
         "weeks": weeks,
-        "reversal": REVERSAL,
+        "reversal": given.reversal,
         "variants": {year.variant: _figures(year) for year in years},
     }
     show(figures, _text(figures), as_json=given.json)
 
 
-def live_through(variant: Variant, home: Path, *, weeks: int, history: timedelta) -> Year:
+def live_through(
+    variant: Variant, home: Path, *, weeks: int, history: timedelta, reversal: float
+) -> Year:
     """All weekly steps of a variant, in a home of its own."""
     origins = [FIRST + week * WEEK for week in range(weeks)]
     switch_at = origins[weeks // 2] if variant == "switch" else None
-    problem = describe(history, switch_at)
+    problem = describe(history, switch_at, reversal)
     os.environ["MLOPS_HOME"] = str(home)
     settings = load_settings()
     os.environ.update(tool_environment(settings))
@@ -127,7 +134,7 @@ def fill(settings: Settings, problem: ForecastProblem, *, end: datetime) -> None
         )
 
 
-def describe(history: timedelta, switch_at: datetime | None) -> ForecastProblem:
+def describe(history: timedelta, switch_at: datetime | None, reversal: float) -> ForecastProblem:
     """Hourly bars with a planted reversal, forecast by a ridge that trains on 60 days.
 
     The schedule fits anew only once a month, so that a training of the loop's own can be told.
@@ -141,7 +148,7 @@ def describe(history: timedelta, switch_at: datetime | None) -> ForecastProblem:
             "frequency": "1h",
             "horizon": 1,
             "target": {"source": "walk"},
-            "sources": {"walk": _source(FIRST - history, switch_at)},
+            "sources": {"walk": _source(FIRST - history, switch_at, reversal)},
             "features": [
                 {"kind": "scaled_return", "source": "walk", "params": {"windows": [[1, 24]]}},
                 {"kind": "log_rms_volatility", "source": "walk", "params": {"windows": [3, 24]}},
@@ -175,7 +182,7 @@ def describe(history: timedelta, switch_at: datetime | None) -> ForecastProblem:
     )
 
 
-def _source(start: datetime, switch_at: datetime | None) -> dict[str, Any]:
+def _source(start: datetime, switch_at: datetime | None, reversal: float) -> dict[str, Any]:
     return {
         "kind": "candles",
         "role": "target",
@@ -188,7 +195,7 @@ def _source(start: datetime, switch_at: datetime | None) -> dict[str, Any]:
             "start": start,
             "price": 100,
             "volatility_pct": 0.5,
-            "reversal": REVERSAL,
+            "reversal": reversal,
             "switch_at": switch_at,
             "credible_rmse_ratio": 0.3,
         },
@@ -197,6 +204,12 @@ def _source(start: datetime, switch_at: datetime | None) -> dict[str, Any]:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weeks", type=int, help="number of weekly steps, default 52")
+    parser.add_argument(
+        "--reversal",
+        type=float,
+        default=REVERSAL,
+        help=f"strength of the signal, default {REVERSAL}",
+    )
     parser.add_argument("--variant", choices=VARIANTS, nargs="+", help="default: both in turn")
 
 
@@ -216,7 +229,7 @@ def _figures(year: Year) -> dict[str, object]:
     figures = _delays(year) if year.switch_at else _false_alarms(year.steps, year)
     steps = [
         step.model_dump(mode="json", exclude={"seconds"}) | {"week": number}
-        for number, step in enumerate(year.steps)
+        for number, step in enumerate(year.steps, start=1)
         if step.triggers or step.decision or step.control_alarm or step.drift_alarm
     ]
     seconds = sum(step.seconds for step in year.steps)
@@ -232,21 +245,20 @@ def _delays(year: Year) -> dict[str, object]:
     at = year.switch_at
     before = [step for step in year.steps if step.origin <= at]
     after = [step for step in year.steps if step.origin > at]
-    holder = before[-1].candidate
-    left = next((s for s in after if s.candidate != holder), None)
     trained = next((s for s in after if TRAINING & {*s.triggers}), None)
     return {
         "switch_at": at.isoformat(),
-        "champion_before": holder,
+        "champion_before": before[-1].candidate,
         "concept_drift": _steps_to(after, lambda s: _said(year, s, "concept_drift")),
         "column_drift": _steps_to(after, lambda s: _said(year, s, "drifted")),
         "control_alarm": _steps_to(after, lambda s: bool(s.control_alarm)),
         "training": None if trained is None else after.index(trained) + 1,
         "training_trigger": None if trained is None else str(trained.triggers[0]),
-        "champion_changed": None if left is None else after.index(left) + 1,
-        "changed_by": None if left is None else left.decision,
-        "changed_to": None if left is None else left.candidate,
-        "champion_at_the_end": year.steps[-1].candidate,
+        "champion_changes": [
+            {"step": number, "by": now.decision, "to": now.candidate}
+            for number, (was, now) in enumerate(pairwise([before[-1], *after]), start=1)
+            if was.candidate != now.candidate
+        ],
         "before_the_switch": _false_alarms(before, year),
     }
 
@@ -299,6 +311,9 @@ def _text(figures: dict[str, Any]) -> str:
 
 def _shown(name: str, value: object) -> list[str]:
     label = name.replace("_", " ")
+    if name == "champion_changes" and isinstance(value, list):
+        told = (f"step {change['step']} {change['by']} {change['to']}" for change in value)
+        return [f"  {label:<24}{', '.join(told) or 'none'}"]
     if not isinstance(value, dict):
         return [f"  {label:<24}{'never' if value is None else value}"]
     return [f"  {label}:", *(f"  {line}" for k, v in value.items() for line in _shown(k, v))]

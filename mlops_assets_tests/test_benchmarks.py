@@ -65,6 +65,25 @@ def test_a_model_call_is_measured_on_both_sides_and_the_ratio_is_printed_in_word
     assert "FittedRecipe.predict on one polars row" in text
 
 
+def test_a_year_of_weekly_steps_tells_what_happened_before_and_after_the_switch() -> None:
+    found = figures("regime_switch.py")
+    switch = found["variants"]["switch"]
+    assert found["weeks"] == 3
+    assert switch["champion_before"] == "ridge"
+    assert switch["before_the_switch"]["steps"] == 2  # the switch comes at the second of three
+    assert switch["before_the_switch"]["false_roll_backs"] == 0
+    assert switch["events"][0] == {
+        "week": 1,
+        "origin": "2024-06-03T00:00:00Z",
+        "triggers": ["missing"],
+        "decision": "promote",
+        "candidate": "ridge",
+        "version": switch["events"][0]["version"],
+        "control_alarm": False,
+        "drift_alarm": False,
+    }
+
+
 def test_the_readme_describes_every_script_and_names_no_figure_as_measured() -> None:
     readme = Path(ROOT, "benchmarks", "README.md").read_text(encoding="utf-8")
     assert SCRIPTS

@@ -98,7 +98,7 @@ def test_what_was_held_back_is_counted() -> None:
             "GET https://a.example/v3/x?key=abc&part=id",
             "GET https://a.example/v3/x?key=***&part=id",
         ),
-        ("No such file: '/home/me/state/live/x.parquet'", "No such file: '.../x.parquet'"),
+        ("No such file: '/srv/me/state/live/x.parquet'", "No such file: '.../x.parquet'"),
         ("sqlite:////srv/state/mlflow.db is locked", ".../mlflow.db is locked"),
         ("see http://127.0.0.1:3000/runs/1/2", "see http://127.0.0.1:3000/runs/1/2"),
         ("bitcoin_close/raw_btc and 1/2", "bitcoin_close/raw_btc and 1/2"),

@@ -1,7 +1,8 @@
 """A champion made worse on purpose: control notices, the alias goes back, the service never fails.
 
-Hours pass on the clock, and each runs what an hour runs in production, under the same rules
-(`replay.step`), on the tables, the registry and the snapshots that the service reads.
+Hours pass on the clock. Every few of them runs what a refresh runs in production, under the same
+rules (`replay.step`), on the tables, the registry and the snapshots that the service reads; it
+forecasts and scores each of the hours.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -43,6 +43,7 @@ pytestmark = pytest.mark.services
 
 SHIFT: Final = 2.0
 """Standard deviations of an hour's return."""
+LOOK_EVERY: Final = 4 * HOUR
 MOST: Final = 48
 """Forecasts of the worse version after which the alias must have gone back."""
 
@@ -90,7 +91,7 @@ def asking(client: httpx.Client) -> Iterator[Asked]:
     asked, over = Asked(), threading.Event()
 
     def go_on() -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.05):
             asked.ask(client)
 
     thread = threading.Thread(target=go_on)
@@ -104,7 +105,7 @@ def asking(client: httpx.Client) -> Iterator[Asked]:
 
 @dataclass
 class Hours:
-    """The hours after `AS_OF`, one step each."""
+    """The hours after `AS_OF`."""
 
     stage: Stage
     progress: Progress
@@ -150,9 +151,9 @@ class Hours:
         """The newest step's instant."""
         return self.progress.steps[-1].origin
 
-    def pass_one(self) -> StepOutcome:
-        """Let an hour pass."""
-        outcome = self.stage.play(self.progress, self.now + HOUR)
+    def pass_some(self) -> StepOutcome:
+        """Let the hours pass to the next look."""
+        outcome = self.stage.play(self.progress, self.now + LOOK_EVERY)
         steps = (*self.progress.steps, outcome)
         self.progress = self.progress.model_copy(update={"steps": steps})
         return outcome
@@ -207,9 +208,9 @@ def _live_through(world: World, hours: Hours) -> Story:
 
 
 def _until_it_is_gone(hours: Hours, worse: RegisteredVersion) -> StepOutcome:
-    last = hours.pass_one()
+    last = hours.pass_some()
     while last.version == worse.version and hours.now < AS_OF + MOST * HOUR:
-        last = hours.pass_one()
+        last = hours.pass_some()
     return last
 
 

@@ -43,9 +43,11 @@ class Shifted:
 
 
 def register_worse(world: World, problem: ForecastProblem, *, by: float) -> RegisteredVersion:
-    """Register the champion's fit with its location shifted, tags and card like any version's.
+    """Make the newest fit of the champion's recipe one whose location is shifted.
 
-    The pipeline itself refuses to register so bad a fit (`final_fit.require_sane`).
+    Tags and card are like any version's, and the model's asset names it, so that forecasting anew
+    with the newest fit mends nothing. The pipeline itself refuses to register so bad a fit
+    (`final_fit.require_sane`).
 
     Args:
         world: entered, with a champion.
@@ -79,6 +81,8 @@ def register_worse(world: World, problem: ForecastProblem, *, by: float) -> Regi
             provenance=_provenance(card).of_run(run.run_id),
         )
         version = run.register(world.settings, worse, model, tags).version
+    asset = f"{problem.name}/model_{holder.candidate}"
+    world.store.write(asset, world.store.read(asset).with_columns(version=pl.lit(version)))
     return next(v for v in registry.versions() if v.version == version)
 
 
