@@ -8,10 +8,10 @@ record.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -131,10 +131,16 @@ def newest_verdict(history: pl.DataFrame) -> dict[str, object]:
     return {**json.loads(row["verdict"]), **champion}
 
 
-def count_looks(history: pl.DataFrame, as_of: datetime) -> int:
-    """Looks with an incumbent in the year before `as_of`; a repeat at one instant counts once.
+def count_looks(history: pl.DataFrame, as_of: datetime, *, evidence: str | None = None) -> int:
+    """Looks with an incumbent in the year before `as_of`.
 
-    A roll back asks no question of the gate and is no look.
+    A look that repeats the evidence of another one, or its instant, tests nothing new and counts
+    once with it. A roll back asks no question of the gate and is no look.
+
+    Args:
+        history: earlier verdicts.
+        as_of: the instant of the look that is to be numbered.
+        evidence: what that look rests on (`evidence_of`); looks on the same are left out.
     """
     earlier = history.filter(
         pl.col("as_of") > as_of - _YEAR,
@@ -142,7 +148,15 @@ def count_looks(history: pl.DataFrame, as_of: datetime) -> int:
         pl.col("previous").is_not_null(),
         pl.col("decision").ne_missing("roll_back"),
     )
-    return earlier["as_of"].n_unique()
+    looks = earlier.select("as_of", "verdict").iter_rows()
+    kept = {evidence_of(json.loads(v)) if v else at.isoformat() for at, v in looks}
+    return len(kept - {evidence})
+
+
+def evidence_of(verdict: Mapping[str, Any]) -> str:
+    """What a look rests on: the newest origin and every candidate's loss, as one text."""
+    losses = verdict["mean_losses"]
+    return json.dumps([str(verdict["last_origin"]), sorted(losses.items())])
 
 
 def append_verdict(
@@ -179,12 +193,19 @@ def _answer_control(look: _Look, holder: Incumbent, live: LiveRecord) -> Answer:
 
 
 def _ask_gate(look: _Look) -> Verdict:
+    first = _decide(look, number=1)
+    evidence = evidence_of(first.model_dump(mode="json"))
+    earlier = count_looks(look.history, look.as_of, evidence=evidence)
+    return _decide(look, number=earlier + 1) if earlier else first
+
+
+def _decide(look: _Look, *, number: int) -> Verdict:
     return decide(
         look.backtest,
         look.problem,
         incumbent=look.incumbent,
         as_of=look.as_of,
-        look=count_looks(look.history, look.as_of) + 1,
+        look=number,
         faulty_fits=dict(_faults(look.fits)),
         barred=_barred(look),
     )

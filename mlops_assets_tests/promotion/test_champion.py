@@ -22,9 +22,9 @@ PROBLEM = small_problem()
 HOURS = 500
 
 
-def evidence(*, skilled: bool) -> pl.DataFrame:
+def evidence(*, skilled: bool, seed: int = 7) -> pl.DataFrame:
     """`ridge` sees half of every move, or adds noise to the last value."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     actual = 100 + random.normal(0, 1, HOURS)
     ridge = 100 + (0.5 * (actual - 100) if skilled else random.normal(0, 0.5, HOURS))
     return backtest_frame(actual, {"last_value": np.full(HOURS, 100.0), "ridge": ridge})
@@ -37,12 +37,13 @@ def look(
     as_of: datetime,
     skilled: bool = True,
     faults: dict[str, str] | None = None,
+    seed: int = 7,
 ) -> tuple[Verdict, pl.DataFrame, dict[str, str]]:
     """One look at `as_of` with new fits of every candidate that is not faulty."""
     names = [name for name in ("last_value", "ridge") if name not in (faults or {})]
     versions = shelf.add(*names, as_of=as_of)
     verdict, longer = hold_look(
-        evidence(skilled=skilled),
+        evidence(skilled=skilled, seed=seed),
         fits(versions, faults=faults),
         PROBLEM,
         registry=shelf.registry,
@@ -161,10 +162,20 @@ def test_a_repeated_run_keeps_the_number_of_its_look(shelf: Shelf) -> None:
     _, history, _ = look(shelf, empty_history(), as_of=START)
     numbers = []
     for weeks in (1, 1, 2):
-        verdict, history, _ = look(shelf, history, as_of=START + weeks * WEEK)
+        verdict, history, _ = look(shelf, history, as_of=START + weeks * WEEK, seed=weeks)
         numbers.append(verdict.look)
 
     assert numbers == [1, 1, 2]
+
+
+def test_looking_again_at_the_same_evidence_spends_nothing_of_the_budget(shelf: Shelf) -> None:
+    _, history, _ = look(shelf, empty_history(), as_of=START)
+    numbers = []
+    for week, seed in ((1, 1), (2, 1), (3, 1), (4, 2)):
+        verdict, history, _ = look(shelf, history, as_of=START + week * WEEK, seed=seed)
+        numbers.append(verdict.look)
+
+    assert numbers == [1, 1, 1, 2]
 
 
 def test_the_newest_verdict_is_the_whole_record_with_the_champions_version(shelf: Shelf) -> None:
