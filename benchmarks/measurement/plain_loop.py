@@ -35,15 +35,20 @@ from mlops_assets.features.information import uninformative
 from mlops_assets.features.leakage import find_leaks, probe_origins
 from mlops_assets.forecasting import live
 from mlops_assets.forecasting.assets import forecasts_key
+from mlops_assets.forecasting.monitoring_figures import monitoring_figures, read_watch_tables
 from mlops_assets.forecasting.snapshot import INPUT_WINDOW, snapshot_files
 from mlops_assets.ingestion import recency
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.ingestion.observations import judge, observe
 from mlops_assets.ingestion.pull import pull, read_quarantine, read_raw
 from mlops_assets.ingestion.quality import evaluate
+from mlops_assets.monitoring.control import evaluate_control, faults
+from mlops_assets.monitoring.live.assets import live_scores_key
+from mlops_assets.monitoring.live_scores import score
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.assets import champion_key
 from mlops_assets.promotion.champion import empty_history, hold_look, newest_verdict
+from mlops_assets.promotion.control_state import control_table
 from mlops_assets.promotion.registry import Registry
 from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
@@ -99,6 +104,7 @@ class PlainLoop:
             board = self._report(backtest)
             champion = self._champion(backtest, models)
             said = self._forecasts(features, backtest, champion, models, observations)
+            self._live_scores(said, observations, champion)
             self._published(features, observations, backtest, said, board=board, champion=champion)
 
     def _raw(self) -> dict[str, pl.DataFrame]:
@@ -251,6 +257,18 @@ class PlainLoop:
             _require_none([] if live.is_finite(said) else ["a forecast is no number"])
         return said
 
+    def _live_scores(
+        self, said: pl.DataFrame, observations: pl.DataFrame, champion: pl.DataFrame
+    ) -> None:
+        problem = self.problem
+        with self._timed("live_scores"):
+            scores = score(said, observations, champion, problem, as_of=self.as_of)
+            control = evaluate_control(scores, champion, problem, as_of=self.as_of)
+            self._store.write(control_table(problem.name), control)
+            self._keep(live_scores_key(problem.name), scores)
+        with self._timed("live_scores_control"):
+            _require_none(faults(self._store.read(control_table(problem.name)), problem))
+
     def _published(
         self,
         features: pl.DataFrame,
@@ -273,6 +291,12 @@ class PlainLoop:
                 forecasts=said,
                 leaderboard=board,
                 verdict=newest_verdict(champion),
+                monitoring=monitoring_figures(
+                    observations,
+                    champion,
+                    read_watch_tables(self._store, problem.name),
+                    as_of=self.as_of,
+                ),
             )
             publish(self._store, self._draft(), files)
 
