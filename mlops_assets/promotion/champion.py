@@ -156,7 +156,9 @@ def count_looks(history: pl.DataFrame, as_of: datetime, *, evidence: str | None 
 def evidence_of(verdict: Mapping[str, Any]) -> str:
     """What a look rests on: the newest origin and every candidate's loss, as one text."""
     losses = verdict["mean_losses"]
-    return json.dumps([str(verdict["last_origin"]), sorted(losses.items())])
+    # Sums over threads differ in their last bits from run to run.
+    rounded = sorted((name, f"{loss:.9g}") for name, loss in losses.items())
+    return json.dumps([str(verdict["last_origin"]), rounded])
 
 
 def append_verdict(

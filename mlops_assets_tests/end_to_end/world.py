@@ -57,8 +57,11 @@ class World:
         return world
 
     def copy(self, folder: Path) -> World:
-        """The same world elsewhere; the models of its registry stay where they are."""
-        shutil.copytree(self.folder, folder)
+        """The same world elsewhere; the models of its registry stay where they are.
+
+        The log of answers is left out: a service of another test may be writing it.
+        """
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("prediction_log.db*"))
         return World(folder)
 
     @property
