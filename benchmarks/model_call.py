@@ -21,9 +21,8 @@ from measurement.problems import NAME
 from measurement.rounds import arguments, interleaved, show
 
 from mlops_assets.cli.problems import problem_files
-from mlops_assets.features.design import add_targets, feature_columns, lay_rows
+from mlops_assets.features.design import add_targets, lay_rows
 from mlops_assets.features.feature_set import compute_features
-from mlops_assets.features.information import uninformative
 from mlops_assets.ingestion.observations import observe
 from mlops_assets.ingestion.quality import split
 from mlops_assets.ingestion.sources import fetch_for
@@ -34,7 +33,7 @@ from mlops_assets.training.final_fit import newest_rows, with_tail_calibration
 from mlops_assets.training.fit import FittedRecipe, fit_recipe, matrix
 from mlops_assets.training.forecaster import FloatArray
 from mlops_assets.training.onnx_export import INPUT, OUTPUT, export, input_matrix
-from mlops_assets.training.recipe import build_recipes
+from mlops_assets.training.recipe import recipes_of
 from mlops_assets.training.target_units import model_output
 
 if TYPE_CHECKING:
@@ -94,8 +93,7 @@ def prepare(problem: ForecastProblem) -> Subject:
     features, observations = _history(problem)
     laid = lay_rows(features, problem, steps=[1])
     rows = add_targets(laid, observations, problem)
-    left_out = uninformative(features, problem)
-    recipe = build_recipes(problem, feature_columns(rows), left_out=left_out)["ridge"]
+    recipe = recipes_of(problem, features, rows)["ridge"]
     fitted = fit_recipe(recipe, rows, refit_at=laid["origin"][-1])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

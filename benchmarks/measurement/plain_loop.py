@@ -29,9 +29,8 @@ from mlops_assets.evaluation.plots import figures
 from mlops_assets.evaluation.report import html_report, predictions_csv, table_csv
 from mlops_assets.features.assets import features_key
 from mlops_assets.features.checks import PROBES
-from mlops_assets.features.design import add_targets, feature_columns, lay_rows
+from mlops_assets.features.design import lay_rows, training_rows
 from mlops_assets.features.feature_set import compute_features
-from mlops_assets.features.information import uninformative
 from mlops_assets.features.leakage import find_leaks, probe_origins
 from mlops_assets.forecasting import live
 from mlops_assets.forecasting.assets import forecasts_key
@@ -58,7 +57,7 @@ from mlops_assets.tables.layouts import layout_of
 from mlops_assets.training.assets import model_key, newest_origin
 from mlops_assets.training.final_fit import fit_and_register
 from mlops_assets.training.model_card import Provenance
-from mlops_assets.training.recipe import Recipe, build_recipes
+from mlops_assets.training.recipe import recipes_of
 from mlops_assets.training.tracking import ensure_experiment, log_to_parent
 from serving.contract.snapshot import Manifest
 
@@ -158,8 +157,8 @@ class PlainLoop:
         problem = self.problem
         with self._timed("backtest"):
             start = evaluation_start(problem.evaluation, self.as_of)
-            rows = self._rows(features, observations)
-            recipes = self._recipes(features, rows)
+            rows = training_rows(features, observations, problem)
+            recipes = recipes_of(problem, features, rows)
             folds = plan_folds(problem, as_of=self.as_of, evaluate_from=start)
             forecasts, _ = run_backtest(
                 rows, recipes, folds, store=self._store, log=lambda _line: None
@@ -178,9 +177,9 @@ class PlainLoop:
         problem, fits = self.problem, []
         for name in problem.candidates:
             with self._timed(f"model_{name}"):
-                rows = self._rows(features, observations)
+                rows = training_rows(features, observations, problem)
                 done = fit_and_register(
-                    self._recipes(features, rows)[name],
+                    recipes_of(problem, features, rows)[name],
                     rows,
                     problem,
                     refit_at=newest_origin(features),
@@ -299,14 +298,6 @@ class PlainLoop:
                 ),
             )
             publish(self._store, self._draft(), files)
-
-    def _rows(self, features: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
-        laid = lay_rows(features, self.problem, steps=self.problem.evaluation.leads)
-        return add_targets(laid, observations, self.problem)
-
-    def _recipes(self, features: pl.DataFrame, rows: pl.DataFrame) -> dict[str, Recipe]:
-        left_out = uninformative(features, self.problem)
-        return build_recipes(self.problem, feature_columns(rows), left_out=left_out)
 
     def _caveats(self) -> tuple[str, ...]:
         synthetic = (SYNTHETIC,) if self.settings.data == "sample" else ()

@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import polars as pl
-from dagster_shared.error import SerializableErrorInfo
 
 from mlops_assets.cli.problems import problem_files
 from mlops_assets.cli.summary import (
@@ -35,6 +34,7 @@ from mlops_assets.forecasting.assets import published_key
 from mlops_assets.ingestion.assets import raw_partitions
 from mlops_assets.ingestion.due import due_from
 from mlops_assets.orchestration.clock import Clock, parse_instant
+from mlops_assets.orchestration.failure import why_it_failed
 from mlops_assets.orchestration.pools import PROBLEM_TAG
 from mlops_assets.orchestration.trigger import TRIGGER_TAG, Trigger
 from mlops_assets.problem import ForecastProblem, load_problem
@@ -97,7 +97,7 @@ def run_problem(
         )
     close_parent_run(settings, problem.name, run_id, "FINISHED" if result.success else "FAILED")
     if not result.success:
-        raise RunFailed(_why(result))
+        raise RunFailed(why_it_failed(result))
     return _read(TableStore(settings.storage), problem_name, _published_snapshot(result, problem))
 
 
@@ -157,28 +157,6 @@ def _published_snapshot(result: dg.ExecuteInProcessResult, problem: ForecastProb
         if event.asset_key == key:
             return str(event.materialization.metadata["snapshot_id"].value)
     raise RunFailed(f"{key.to_user_string()} was not materialised; look at the run in Dagster")
-
-
-def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The blocking check or the asset that stopped the run, with its message."""
-    blocked = [
-        f"{check.asset_key.to_user_string()}: check {check.check_name} failed: {check.description}"
-        for check in result.get_asset_check_evaluations()
-        if check.blocking and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
-    ]
-    failed = [
-        f"{event.step_key}: {_root_cause(event.step_failure_data.error)}"
-        for event in result.all_events
-        if event.is_step_failure and event.step_failure_data.error
-    ]
-    return "\n".join(blocked or failed) or "the run failed; look at it in Dagster"
-
-
-def _root_cause(error: SerializableErrorInfo) -> str:
-    """The message of the error that Dagster's own errors wrap."""
-    while error.cause is not None:
-        error = error.cause
-    return error.message.strip()
 
 
 def _listener(progress: Callable[[str], None], *, steps: int) -> Callable[..., None]:

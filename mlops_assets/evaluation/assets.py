@@ -21,8 +21,7 @@ from mlops_assets.evaluation.report import (
     table_csv,
 )
 from mlops_assets.features.assets import features_key
-from mlops_assets.features.design import add_targets, feature_columns, lay_rows
-from mlops_assets.features.information import uninformative
+from mlops_assets.features.design import training_rows
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.clock import Clock, parse_instant
 from mlops_assets.orchestration.mlflow_run import mlflow_key
@@ -30,7 +29,7 @@ from mlops_assets.orchestration.pools import TRAINING_POOL
 from mlops_assets.orchestration.resources import Tables
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.settings import Settings
-from mlops_assets.training.recipe import build_recipes, code_version
+from mlops_assets.training.recipe import code_version, recipes_of
 from mlops_assets.training.tracking import log_to_parent, run_link
 
 SYNTHETIC: Final = (
@@ -93,15 +92,14 @@ def build_backtest_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         clock: Clock,
         tables: Tables,
     ) -> dg.MaterializeResult[pl.DataFrame]:
-        as_of, steps = clock.now(), list(problem.evaluation.leads)
+        as_of = clock.now()
         start = (
             parse_instant(config.evaluate_from)
             if config.evaluate_from
             else evaluation_start(problem.evaluation, as_of)
         )
-        rows = add_targets(lay_rows(features, problem, steps=steps), observations, problem)
-        left_out = uninformative(features, problem)
-        recipes = build_recipes(problem, feature_columns(rows), left_out=left_out)
+        rows = training_rows(features, observations, problem)
+        recipes = recipes_of(problem, features, rows)
         folds = plan_folds(problem, as_of=as_of, evaluate_from=start)
         forecasts, count = run_backtest(
             rows, recipes, folds, store=tables.store(), log=context.log.info

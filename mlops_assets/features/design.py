@@ -91,6 +91,14 @@ def targets(observations: pl.DataFrame, problem: ForecastProblem) -> pl.DataFram
     return compared.join(_log_volatility(first, problem), on=on, how="left", validate="1:1")
 
 
+def training_rows(
+    features: pl.DataFrame, observations: pl.DataFrame, problem: ForecastProblem
+) -> pl.DataFrame:
+    """Design rows of all origins at the evaluated leads, with `TARGETS`, where they came true."""
+    laid = lay_rows(features, problem, steps=problem.evaluation.leads)
+    return add_targets(laid, observations, problem)
+
+
 def add_targets(
     rows: pl.DataFrame, observations: pl.DataFrame, problem: ForecastProblem
 ) -> pl.DataFrame:

@@ -17,12 +17,12 @@ import dagster as dg
 import polars as pl
 
 from mlops_assets.evaluation.assets import backtest_key
+from mlops_assets.orchestration.failure import why_it_failed
 from mlops_assets.orchestration.trigger import TRIGGER_TAG, Trigger
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.assets import champion_key
 from mlops_assets.promotion.champion import empty_history
 from mlops_assets.replay import rhythm
-from mlops_assets.replay.failure import why_it_failed
 from mlops_assets.replay.isolation import clock_at
 from mlops_assets.replay.progress import Progress, StepOutcome
 from mlops_assets.replay.selection import DRIFT_REPORT, Selections

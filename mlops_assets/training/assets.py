@@ -8,8 +8,7 @@ import dagster as dg
 import polars as pl
 
 from mlops_assets.features.assets import features_key
-from mlops_assets.features.design import add_targets, feature_columns, lay_rows
-from mlops_assets.features.information import uninformative
+from mlops_assets.features.design import training_rows
 from mlops_assets.ingestion.assets import observations_key, raw_key
 from mlops_assets.orchestration.freshness import freshness
 from mlops_assets.orchestration.mlflow_run import mlflow_key
@@ -19,7 +18,7 @@ from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
 from mlops_assets.training.final_fit import FinalFit, fit_and_register
 from mlops_assets.training.model_card import Provenance
-from mlops_assets.training.recipe import build_recipes, code_version
+from mlops_assets.training.recipe import code_version, recipes_of
 from mlops_assets.training.tracking import run_link
 
 
@@ -64,10 +63,8 @@ def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
         features: pl.DataFrame,
         observations: pl.DataFrame,
     ) -> dg.MaterializeResult[pl.DataFrame]:
-        steps = problem.evaluation.leads
-        rows = add_targets(lay_rows(features, problem, steps=steps), observations, problem)
-        left_out = uninformative(features, problem)
-        recipe = build_recipes(problem, feature_columns(rows), left_out=left_out)[name]
+        rows = training_rows(features, observations, problem)
+        recipe = recipes_of(problem, features, rows)[name]
         done = fit_and_register(
             recipe,
             rows,

@@ -145,9 +145,3 @@ class AboveReference:
     def describe(self) -> dict[str, float | int | str]:
         """Figures of what was learned."""
         return self.location.describe()
-
-
-def average(features: FloatArray, target: FloatArray, *, params: Mapping[str, Any]) -> Location:
-    """Registered for its parameters; its members are fitted by `fit`."""
-    del features, target, params
-    raise NotImplementedError("an average is made of its members' fits; call fit.fit_recipe")

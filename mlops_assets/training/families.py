@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mlops_assets.problem import Candidate, ForecastProblem, ProblemError
 from mlops_assets.training.baselines import NoParameters, drift, last_value
-from mlops_assets.training.composed import AverageParameters, average, best_feature, feature
+from mlops_assets.training.composed import AverageParameters, best_feature, feature
 from mlops_assets.training.forecaster import Family, FloatArray, Location
 from mlops_assets.training.linear import RidgeParameters, ridge
 from mlops_assets.training.parameters import Parameters
@@ -25,13 +25,13 @@ class RegisteredFamily:
     """A family with what is checked before anything is fitted.
 
     Attributes:
-        fit: fits a location model.
+        fit: fits a location model; None for what is made of other candidates' fits.
         parameters: what a candidate's `params` may hold.
         needs_features: whether a candidate must name a feature set.
         learns: whether it estimates enough from the training rows to need many of them.
     """
 
-    fit: Family
+    fit: Family | None
     parameters: type[Parameters]
     needs_features: bool = True
     learns: bool = True
@@ -40,6 +40,7 @@ class RegisteredFamily:
         self, features: FloatArray, target: FloatArray, *, params: Mapping[str, Any]
     ) -> Location:
         """Fit; see `Family`."""
+        assert self.fit is not None, "an average is made of its members by `fit.fit_recipe`"
         return self.fit(features, target, params=params)
 
 
@@ -48,7 +49,7 @@ FAMILIES: Final[dict[str, RegisteredFamily]] = {
     "drift": RegisteredFamily(drift, NoParameters, needs_features=False),
     "feature": RegisteredFamily(feature, NoParameters, learns=False),
     "best_feature": RegisteredFamily(best_feature, NoParameters),
-    "average": RegisteredFamily(average, AverageParameters, needs_features=False),
+    "average": RegisteredFamily(None, AverageParameters, needs_features=False),
     "ridge": RegisteredFamily(ridge, RidgeParameters),
     "random_forest": RegisteredFamily(random_forest, ForestParameters),
     "hist_gradient_boosting": RegisteredFamily(hist_gradient_boosting, BoostingParameters),

@@ -10,7 +10,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+import polars as pl
+
+from mlops_assets.features.design import feature_columns
 from mlops_assets.features.feature_set import group_columns
+from mlops_assets.features.information import uninformative
 from mlops_assets.orchestration.code_version import fingerprint
 from mlops_assets.problem import (
     Candidate,
@@ -93,6 +97,23 @@ def build_recipes(
         name: _average(problem, name, single) if name in averages else single[name]
         for name in problem.candidates
     }
+
+
+def recipes_of(
+    problem: ForecastProblem, features: pl.DataFrame, rows: pl.DataFrame
+) -> dict[str, Recipe]:
+    """The recipes on a feature table, without what carries no information in it.
+
+    Args:
+        problem: names candidates and feature sets.
+        features: the feature table, which tells what carries information.
+        rows: design rows made of it, which have the feature columns.
+
+    Raises:
+        ProblemError: see `build_recipes`.
+    """
+    left_out = uninformative(features, problem)
+    return build_recipes(problem, feature_columns(rows), left_out=left_out)
 
 
 def _single(

@@ -1,4 +1,8 @@
-"""Why a run of the graph stopped: the blocking check or the asset, and the cause."""
+"""Why a run of the graph stopped: the blocking check or the asset, and the cause.
+
+Here: reading the result of a run in this process. Not here: runs of other processes, which are read
+from the event log (`automation.alerts_runs`).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,9 @@ def why_it_failed(result: dg.ExecuteInProcessResult) -> str:
         for event in result.all_events
         if event.is_step_failure and event.step_failure_data.error
     ]
-    return "\n".join(blocked or failed) or "no asset and no check says why"
+    return (
+        "\n".join(blocked or failed) or "no asset and no check says why; look at the run in Dagster"
+    )
 
 
 def _root_cause(error: SerializableErrorInfo) -> str:
