@@ -47,7 +47,7 @@ soak: $(STAMP) ## run the long tests, which CI leaves out
 
 # The interpreter's own settings of pip (extra folders, constraints) are left out of the result.
 lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
-	$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], *p["build-system"]["requires"], sep="\n")' \
+	$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); print(*p["project"]["dependencies"], *sum(p["project"]["optional-dependencies"].values(), []), *p["dependency-groups"]["dev"], *p["build-system"]["requires"], sep="\n")' \
 	  | env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT PIP_CONFIG_FILE=/dev/null \
 	    CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --upgrade \
 	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \

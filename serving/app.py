@@ -113,6 +113,7 @@ def _build(settings: ServingSettings, clock: Clock) -> Parts:
         ),
         prediction_log=prediction_log,
         clock=clock,
+        settings=settings,
     )
 
 

@@ -12,10 +12,12 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from serving.deployments import Deployments
+from serving.deployments import CHAMPION, Chosen, Deployments
+from serving.domain_errors import UnknownNameError
 from serving.instrumentation import Metrics
 from serving.polling import Poller
 from serving.prediction_log import PredictionLog
+from serving.settings import ServingSettings
 
 Clock = Callable[[], datetime]
 """Gives the present instant (aware, UTC)."""
@@ -35,6 +37,38 @@ class Parts:
     pollers: tuple[Poller, ...]
     prediction_log: PredictionLog
     clock: Clock
+    settings: ServingSettings
+
+    async def choose(
+        self,
+        problem: str,
+        *,
+        alias: str | None = None,
+        version: str | None = None,
+        caller: str = "",
+    ) -> Chosen:
+        """The deployment that answers a request, loaded first where it must be.
+
+        Args:
+            problem: a published problem.
+            alias: answer by the version of this alias.
+            version: answer by this version. With neither, the problem's traffic settings choose by
+                a stable hash of the caller; without such settings the champion answers.
+            caller: names who asks, so that one caller always meets the same variant.
+
+        Raises:
+            UnknownNameError: nothing is published or registered under that name.
+            UnusableInputError: both alias and version are given, or no snapshot feeds the version.
+            NotReadyError: nothing can answer at the moment.
+        """
+        if version is not None or alias not in {None, CHAMPION}:
+            raise UnknownNameError(
+                value=f"alias {alias}" if version is None else f"version {version}",
+                rule="it must be loaded",
+                remedy="ask for the champion",
+                known=(CHAMPION,),
+            )
+        return Chosen(self.deployments.serving(problem))
 
     @property
     def stopped(self) -> list[str]:

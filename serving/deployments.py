@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from serving.contract.steps import FloatArray, IntArray, needs_segment
 from serving.domain_errors import NotReadyError, RefusalReason, UnknownNameError
 from serving.served_model import ServedModel
 from serving.snapshot_content import Snapshot
+
+CHAMPION: Final = "champion"
+"""The alias that answers by default; moving it is the only act of promotion or rollback."""
 
 
 class Topic(StrEnum):
@@ -64,9 +67,13 @@ class Deployment:
     NaN where none is published."""
     columns: npt.NDArray[np.intp]
     """Shape (features,): column of the snapshot for each input; 0 where calibration goes."""
+    alias: str | None = CHAMPION
+    """The alias by which the model was chosen; None when it was chosen by its version."""
 
     @classmethod
-    def of(cls, model: ServedModel, snapshot: Snapshot) -> Deployment:
+    def of(
+        cls, model: ServedModel, snapshot: Snapshot, *, alias: str | None = CHAMPION
+    ) -> Deployment:
         """Pair a model with a snapshot for which `misfit` finds no fault."""
         inputs = snapshot.inputs
         return cls(
@@ -76,6 +83,7 @@ class Deployment:
             columns=np.array(
                 [inputs.features.get(f.name, 0) for f in model.card.features], dtype=np.intp
             ),
+            alias=alias,
         )
 
     def vectors(self, rows: IntArray) -> FloatArray:
@@ -89,6 +97,15 @@ class Deployment:
             if feature.source == "calibration":
                 vectors[:, position] = self.calibration[feature.name][rows]
         return vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Who answers a request, and who else computes it for the log alone."""
+
+    deployment: Deployment
+    shadows: tuple[Deployment, ...] = ()
+    """Deployments whose answers are logged and never returned."""
 
 
 def _calibration(card: ModelCard, snapshot: Snapshot) -> dict[str, FloatArray]:

@@ -131,7 +131,14 @@ class ServedState(Collector):
                 continue
             card, registered = deployment.model.card, deployment.model.registered
             info.add_metric(
-                (problem, registered.name, registered.version, registered.alias, card.candidate), 1
+                (
+                    problem,
+                    registered.name,
+                    registered.version,
+                    deployment.alias or "",
+                    card.candidate,
+                ),
+                1,
             )
             refit.add_metric((problem,), card.refit_at.timestamp())
             as_of.add_metric((problem,), deployment.snapshot.manifest.as_of.timestamp())

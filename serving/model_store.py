@@ -21,16 +21,13 @@ from serving.contract.model_card import (
     TAG_CARD_SHA256,
     TAG_MODEL_SHA256,
 )
-from serving.deployments import Deployments
+from serving.deployments import CHAMPION, Deployments
 from serving.domain_errors import ModelRefusedError, RefusalReason, RegistryUnreachableError
 from serving.model_files import MAX_CARD_BYTES, ModelFiles, load_model
 from serving.polling import Retries
 from serving.served_model import RegisteredVersion
 
 _LOG = logging.getLogger(__name__)
-
-CHAMPION: Final = "champion"
-"""The alias that is served; moving it is the only act of promotion or rollback."""
 
 _MLFLOW_ENVIRONMENT: Final = {
     # The service asks no machine but the configured ones.
@@ -91,7 +88,6 @@ class MlflowRegistry:
         return RegisteredVersion(
             name=name,
             version=str(number),
-            alias=alias,
             source=found.source,
             model_sha256=found.tags.get(TAG_MODEL_SHA256),
             card_sha256=found.tags.get(TAG_CARD_SHA256),

@@ -24,9 +24,10 @@ from datetime import datetime
 from time import monotonic
 from typing import Final, Protocol
 
-from serving.contract.prediction_log import COLUMNS, Asked
+from serving.contract.prediction_log import Asked
+from serving.contract.steps import FloatArray
+from serving.deployments import Deployment
 from serving.domain_errors import NotLoggedError
-from serving.forecasts.schemas import FeatureForecast, Forecast
 from serving.log_database import LogAddressError, LogDatabase, LogUnreachableError, Row
 
 _LOG = logging.getLogger(__name__)
@@ -59,33 +60,68 @@ class LogWitness(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The forecasts of one answer, with what they do not say themselves."""
+    """The forecasts of one answer, as columns, with what all of them share."""
 
-    forecasts: Sequence[Forecast | FeatureForecast]
     answered_at: datetime
     request_id: str
     asked: Asked
-    recipe_id: str
-    series: str | None = None
-    """The series that was named with features, if one was."""
+    deployment: Deployment
+    stale: bool
+    quantiles: FloatArray
+    """Shape (forecasts, 3): lower, point, upper in target units."""
+    series: Sequence[str | None]
+    """One for each forecast; None where features were given without naming a series."""
+    origin: Sequence[datetime] | None = None
+    """One for each forecast; None for forecasts from features, which are of no origin."""
+    valid_time: Sequence[datetime] | None = None
+    step: Sequence[int] | None = None
+    caller: str = ""
+    """Who asked, as far as it is known; empty for a caller without a key."""
+    returned: bool = True
+    """False for a shadow's forecasts, which the caller never sees."""
     queued_at: float = field(default_factory=monotonic)
     """Seconds of a clock that only tells durations."""
 
     def rows(self) -> list[Row]:
         """One row for each forecast, under new ids."""
+        model, manifest = self.deployment.model, self.deployment.snapshot.manifest
         shared = {
             "answered_at": self.answered_at,
             "request_id": self.request_id,
-            "recipe_id": self.recipe_id,
+            "problem": model.card.problem,
+            "nominal_coverage": model.card.nominal_coverage,
+            "model_name": model.registered.name,
+            "version": model.registered.version,
+            "alias": self.deployment.alias or "",
+            "candidate": model.card.candidate,
+            "recipe_id": model.card.recipe_id,
+            "data_version": manifest.data_version,
+            "run_id": model.card.mlflow_run_id,
+            "synthetic": manifest.synthetic,
+            "stale": self.stale,
             "kind": self.asked.value,
         }
-        if self.asked is Asked.FEATURES:
-            shared["series"] = self.series
+        count = len(self.quantiles)
+        nothing: Sequence[None] = [None] * count
+        lower, point, upper = self.quantiles.T.tolist()
+        columns = zip(
+            self.series,
+            self.origin or nothing,
+            self.valid_time or nothing,
+            self.step or nothing,
+            point,
+            lower,
+            upper,
+            strict=True,
+        )
+        names = ("series", "origin", "valid_time", "step", "point", "lower", "upper")
         return [
-            {name: getattr(forecast, name, None) for name in COLUMNS}
-            | shared
-            | {"answer_id": uuid.uuid4().hex}
-            for forecast in self.forecasts
+            {
+                **shared,
+                **dict(zip(names, values, strict=True)),
+                "answer_id": uuid.uuid4().hex,
+            }
+            for values in columns
         ]
 
 
@@ -177,7 +213,7 @@ class PredictionLog:
         """Queue an answer if there is room; an empty queue has room for any."""
         if self._closing or not self.running:
             raise self._refusal("the writer of the prediction log has stopped")
-        count = len(answered.forecasts)
+        count = len(answered.quantiles)
         with self._changed:
             if self._rows and self._rows + count > self._capacity:
                 return False
@@ -211,7 +247,7 @@ class PredictionLog:
         """The oldest answers, about `BATCH_ROWS` forecasts; none once the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing)
-            sizes = itertools.accumulate(len(answered.forecasts) for answered in self._queue)
+            sizes = itertools.accumulate(len(answered.quantiles) for answered in self._queue)
             count = 1 + sum(1 for _ in itertools.takewhile(lambda size: size < BATCH_ROWS, sizes))
             return list(itertools.islice(self._queue, count))
 
@@ -240,6 +276,6 @@ class PredictionLog:
         with self._changed:
             for answered in answers:
                 self._queue.popleft()
-                self._rows -= len(answered.forecasts)
+                self._rows -= len(answered.quantiles)
         if self._loop is not None and not self._closing:
             self._loop.call_soon_threadsafe(self._room.set)

@@ -21,7 +21,10 @@ class Provenance(BaseModel):
     model_name: str = Field(description="name in the registry", examples=["sample.bitcoin_close"])
     candidate: str = Field(description="recipe of the model", examples=["ridge"])
     version: str = Field(description="version in the registry", examples=["3"])
-    alias: str = Field(description="alias by which the version was chosen", examples=["champion"])
+    alias: str | None = Field(
+        description="alias by which the version was chosen; null when it was asked for by number",
+        examples=["champion"],
+    )
     data_version: str = Field(description="version of the published data", examples=["8c1f7a20"])
     run_id: str = Field(
         description="MLflow run of the fit", examples=["b7d1c8e2f4a94f0cb4a9a8c1f1d0e3a5"]
@@ -38,7 +41,7 @@ def provenance(deployment: Deployment, now: datetime) -> Provenance:
         model_name=registered.name,
         candidate=card.candidate,
         version=registered.version,
-        alias=registered.alias,
+        alias=deployment.alias,
         data_version=manifest.data_version,
         run_id=card.mlflow_run_id,
         synthetic=manifest.synthetic,
@@ -52,7 +55,7 @@ def set_headers(response: Response, deployment: Deployment) -> None:
     for name, value in (
         ("X-Model-Name", registered.name),
         ("X-Model-Version", registered.version),
-        ("X-Model-Alias", registered.alias),
+        ("X-Model-Alias", deployment.alias or ""),
         ("X-Data-Version", deployment.snapshot.manifest.data_version),
         ("X-Run-Id", deployment.model.card.mlflow_run_id),
     ):

@@ -28,7 +28,6 @@ class RegisteredVersion:
 
     name: str
     version: str
-    alias: str
     source: str
     model_sha256: str | None
     card_sha256: str | None

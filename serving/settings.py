@@ -63,6 +63,33 @@ class ServingSettings(BaseSettings):
     api_max_body_kb: float = Field(
         default=1000, gt=0, description="a larger request body is refused, in 10^3 bytes"
     )
+    api_max_rows: int = Field(
+        default=5000, ge=1, description="rows of features, or forecasts, in one answer"
+    )
+    api_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="a request must be received and answered within this time"
+    )
+    api_model_memory_mb: float = Field(
+        default=512, gt=0, description="memory for models that are held ready, in 10^6 bytes"
+    )
+    api_cache: Path | None = Field(
+        default=None,
+        description="folder of the last good models and snapshots; default: a folder in home",
+    )
+    api_workers: int = Field(default=1, ge=1, le=64, description="processes that answer")
+    api_keys: Path | None = Field(
+        default=None, description="file of API keys; default: api-keys.json in home"
+    )
+    api_rate_per_second: float = Field(
+        default=1000.0, gt=0, description="requests per second that one API key may send a worker"
+    )
+    api_log: Literal["text", "json"] = Field(
+        default="text", description="form of the service's own log lines"
+    )
+    api_access_log: bool = Field(default=False, description="write a log line for each request")
+    prediction_log_enabled: bool = Field(
+        default=True, description="write every answered forecast down"
+    )
 
     @property
     def namespace(self) -> Path:
@@ -80,6 +107,16 @@ class ServingSettings(BaseSettings):
     def tracking_uri(self) -> str:
         """MLflow's tracking and registry store."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.namespace / 'mlflow.db'}"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the last good models and snapshots (absolute)."""
+        return (self.api_cache or self.namespace / "serving-cache").expanduser().resolve()
+
+    @property
+    def keys(self) -> Path:
+        """File of API keys (absolute)."""
+        return (self.api_keys or self.namespace / "api-keys.json").expanduser().resolve()
 
     @property
     def prediction_log(self) -> str:

@@ -170,7 +170,6 @@ def registered(
     return RegisteredVersion(
         name=name,
         version=version,
-        alias="champion",
         source="",
         model_sha256=sha256(files.model),
         card_sha256=sha256(files.card),

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
 from mlops_assets_tests.serving.published import MODEL_NAME, NOW, ORIGINS, World, model_files
 from mlops_assets_tests.serving.running import is_ready, started, until
+from mlops_assets_tests.serving.test_deployments import model, snapshot
 from mlops_assets_tests.serving.test_instrumentation import samples
 from serving.contract.prediction_log import COLUMNS, Asked
+from serving.deployments import Deployment
 from serving.log_database import LogDatabase
 from serving.log_metrics import LogMetrics
 from serving.prediction_log import Answered, PredictionLog
@@ -273,7 +276,7 @@ def test_an_address_that_cannot_be_used_is_named_and_no_forecast_is_given(
 
 
 def test_what_cannot_be_written_before_the_end_is_counted_and_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = PredictionLog(
         # A folder cannot be opened as a database.
@@ -284,9 +287,11 @@ def test_what_cannot_be_written_before_the_end_is_counted_and_said(
         wait_seconds=1.0,
     )
 
+    answer = answer_of(world, 3)
+
     async def answer_and_close() -> int:
         log.start()
-        await log.record(Answered(forecasts_of_nothing(3), NOW, "mine-1", Asked.LATEST, "r1"))
+        await log.record(answer)
         return log.close(timeout_seconds=0.2)
 
     assert asyncio.run(answer_and_close()) == 3
@@ -294,6 +299,15 @@ def test_what_cannot_be_written_before_the_end_is_counted_and_said(
     assert "3 answered forecasts could not be logged before the end" in caplog.text
 
 
-def forecasts_of_nothing(count: int) -> list[Any]:
-    """Forecasts of which only the number matters."""
-    return [object()] * count
+def answer_of(world: World, count: int) -> Answered:
+    """An answer of so many forecasts by the model worked by hand."""
+    deployment = Deployment.of(model(), snapshot(world))
+    return Answered(
+        answered_at=NOW,
+        request_id="mine-1",
+        asked=Asked.FEATURES,
+        deployment=deployment,
+        stale=False,
+        quantiles=np.ones((count, 3)),
+        series=["btc"] * count,
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from serving.contract.prediction_log import Asked
@@ -122,13 +123,18 @@ async def _note(
     Raises:
         NotLoggedError: it cannot be logged, so it must not be given.
     """
+    placed = [forecast for forecast in forecasts if isinstance(forecast, Forecast)]
     answered = Answered(
-        forecasts=forecasts,
         answered_at=now,
         request_id=request.state.request_id,
         asked=asked,
-        recipe_id=deployment.model.card.recipe_id,
-        series=series,
+        deployment=deployment,
+        stale=deployment.snapshot.is_stale(now),
+        quantiles=np.array([[f.lower, f.point, f.upper] for f in forecasts]),
+        series=[f.series for f in placed] or [series],
+        origin=[f.origin for f in placed] or None,
+        valid_time=[f.valid_time for f in placed] or None,
+        step=[f.step for f in placed] or None,
     )
     await parts.prediction_log.record(answered)
     version = deployment.model.registered.version

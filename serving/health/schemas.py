@@ -26,7 +26,7 @@ class ModelHealth(BaseModel):
 
     name: str
     version: str
-    alias: str
+    alias: str | None
     candidate: str
     refit_at: AwareDatetime = Field(description="end of the training data")
     refit_age_seconds: float

@@ -78,7 +78,7 @@ def _model(deployment: Deployment, now: datetime) -> ModelHealth:
     return ModelHealth(
         name=registered.name,
         version=registered.version,
-        alias=registered.alias,
+        alias=deployment.alias,
         candidate=card.candidate,
         refit_at=card.refit_at,
         refit_age_seconds=(now - card.refit_at).total_seconds(),

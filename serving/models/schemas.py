@@ -15,7 +15,9 @@ class ServedModelAnswer(BaseModel):
     problem: str = Field(examples=["bitcoin_close"])
     model_name: str = Field(examples=["sample.bitcoin_close"])
     version: str = Field(examples=["3"])
-    alias: str = Field(examples=["champion"])
+    alias: str | None = Field(
+        description="by which it was chosen; null: by version", examples=["champion"]
+    )
     candidate: str = Field(examples=["ridge"])
     refit_at: AwareDatetime = Field(description="end of the training data")
     refit_age_seconds: float = Field(description="how long ago that was")

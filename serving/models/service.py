@@ -16,7 +16,7 @@ def served_model(deployment: Deployment, *, now: datetime) -> ServedModelAnswer:
         problem=card.problem,
         model_name=registered.name,
         version=registered.version,
-        alias=registered.alias,
+        alias=deployment.alias,
         candidate=card.candidate,
         refit_at=card.refit_at,
         refit_age_seconds=(now - card.refit_at).total_seconds(),
