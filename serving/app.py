@@ -10,23 +10,41 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
+from serving.access.keys import KeyFollower
+from serving.access.policy import Access
+from serving.administration.router import router as administration_router
 from serving.dependencies import Clock, Parts, utc_now
 from serving.deployments import Deployments
 from serving.documentation.router import describe
 from serving.documentation.router import router as documentation_router
+from serving.edge import Edge, LayeredApp
 from serving.errors import install_error_handlers
-from serving.forecasts.router import router as forecasts_router
+from serving.evidence.router import router as evidence_router
+from serving.fast_path import FastPath
+from serving.forecasts.answering import Answering
+from serving.forecasts.operations import ForecastOperations
 from serving.health.router import router as health_router
-from serving.instrumentation import Metrics, RequestLayer, ServedState
+from serving.inference_protocol.router import router as inference_protocol_router
+from serving.instrumentation import Metrics, ServedState
 from serving.log_database import LogDatabase
 from serving.log_metrics import LogMetrics, LogState
-from serving.model_store import MlflowRegistry, ModelStore
+from serving.model_cache import ModelCache
+from serving.model_metrics import ModelStoreState
+from serving.model_store import ModelStore
 from serving.models.router import router as models_router
+from serving.observations.router import router as observations_router
+from serving.past_forecasts.router import router as past_forecasts_router
 from serving.pipeline_state import PipelineState
 from serving.polling import Poller, Retries
 from serving.prediction_log import PredictionLog
+from serving.problems.router import router as problems_router
+from serving.registry.address import connect
+from serving.registry.reader import Registry
+from serving.registry.writer import RegistryWriter
 from serving.settings import ServingSettings, load_serving_settings
+from serving.snapshot_cache import SnapshotCache
 from serving.snapshots import SnapshotFollower
 from serving.storage import PublishedStorage
 
@@ -56,7 +74,7 @@ def create_app(settings: ServingSettings, *, clock: Clock = utc_now) -> FastAPI:
             for poller in parts.pollers:
                 poller.close()
 
-    app = FastAPI(
+    app = LayeredApp(
         title="Forecasts",
         version="1",
         description=_DESCRIPTION,
@@ -65,33 +83,51 @@ def create_app(settings: ServingSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.parts = parts
-    app.add_middleware(
-        RequestLayer,
-        metrics=parts.metrics,
-        max_body_bytes=int(settings.api_max_body_kb * _KILO),
-    )
+    app.state.answering = answering = Answering(parts)
+    operations = ForecastOperations(answering).every()
+    app.surround(lambda inner: FastPath(inner, operations=operations))
+    app.surround(lambda inner: _edge(inner, parts))
     install_error_handlers(app)
-    for router in (forecasts_router, models_router, health_router, documentation_router):
+    for router in (
+        models_router,
+        administration_router,
+        inference_protocol_router,
+        problems_router,
+        observations_router,
+        past_forecasts_router,
+        evidence_router,
+        health_router,
+        documentation_router,
+    ):
         app.include_router(router)
-    describe(app)
+    describe(app, operations, parts.deployments)
     return app
+
+
+def _edge(app: ASGIApp, parts: Parts) -> Edge:
+    settings = parts.settings
+    return Edge(
+        app,
+        metrics=parts.metrics,
+        access=Access(
+            parts.keys,
+            host=settings.host,
+            rate_per_second=settings.api_rate_per_second,
+            clock=parts.clock,
+        ),
+        max_body_bytes=int(settings.api_max_body_kb * _KILO),
+        timeout_seconds=settings.api_timeout_seconds,
+        access_log=settings.api_access_log,
+    )
 
 
 def _build(settings: ServingSettings, clock: Clock) -> Parts:
     metrics = Metrics()
+    shared = metrics.shared
     deployments = Deployments(metrics)
-    snapshots = SnapshotFollower(
-        PublishedStorage(settings.storage),
-        deployments,
-        max_bytes=int(settings.api_max_snapshot_mb * _MEGA),
-        retries=Retries(settings.api_recheck_polls),
-    )
-    registry = MlflowRegistry(
-        settings.tracking_uri, max_model_bytes=int(settings.api_max_model_mb * _MEGA)
-    )
-    models = ModelStore(registry, deployments, retries=Retries(settings.api_recheck_polls))
+    snapshots, models, registry, writer = _followers(settings, deployments)
     prediction_log = PredictionLog(
-        LogDatabase(settings.prediction_log),
+        LogDatabase(settings.prediction_log) if settings.prediction_log_enabled else None,
         witness=LogMetrics(metrics.registry),
         complain=deployments.log_complains,
         capacity_rows=settings.prediction_log_queue_rows,
@@ -101,20 +137,55 @@ def _build(settings: ServingSettings, clock: Clock) -> Parts:
         ServedState(deployments),
         LogState(prediction_log),
         PipelineState(deployments, clock),
+        ModelStoreState(models.held),
     ):
         metrics.registry.register(state)
+    keys = KeyFollower(settings.keys, complain=deployments.keys_complain)
     pause = settings.api_poll_seconds
     return Parts(
         deployments=deployments,
         metrics=metrics,
         pollers=(
-            Poller("snapshots", snapshots.poll, pause_seconds=pause),
-            Poller("models", models.poll, pause_seconds=pause),
+            Poller("snapshots", snapshots.poll, pause_seconds=pause, first=snapshots.restore),
+            Poller("models", models.poll, pause_seconds=pause, first=models.restore),
+            Poller("keys", keys.poll, pause_seconds=pause),
+            *([Poller("metrics", shared.mirror, pause_seconds=1)] if shared else []),
         ),
         prediction_log=prediction_log,
         clock=clock,
         settings=settings,
+        keys=keys,
+        models=models,
+        registry=registry,
+        registry_writer=writer,
     )
+
+
+def _followers(
+    settings: ServingSettings, deployments: Deployments
+) -> tuple[SnapshotFollower, ModelStore, Registry, RegistryWriter]:
+    # Apart by data mode, also where the setting names one folder for several.
+    cache = settings.cache / settings.data
+    snapshots = SnapshotFollower(
+        PublishedStorage(settings.storage),
+        deployments,
+        max_bytes=int(settings.api_max_snapshot_mb * _MEGA),
+        retries=Retries(settings.api_recheck_polls),
+        cache=SnapshotCache(cache),
+    )
+    max_model_bytes = int(settings.api_max_model_mb * _MEGA)
+    registry, writer = connect(settings.tracking_uri, max_model_bytes=max_model_bytes)
+    models = ModelStore(
+        registry,
+        deployments,
+        retries=Retries(settings.api_recheck_polls),
+        memory_bytes=int(settings.api_model_memory_mb * _MEGA),
+        poll_seconds=settings.api_poll_seconds,
+        cache=ModelCache(cache),
+        max_model_bytes=max_model_bytes,
+        look_first=snapshots.poll,
+    )
+    return snapshots, models, registry, writer
 
 
 def app_from_environment() -> FastAPI:

@@ -12,11 +12,15 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from serving.deployments import CHAMPION, Chosen, Deployments
-from serving.domain_errors import UnknownNameError
+from serving.access.keys import KeyFollower
+from serving.deployments import Chosen, Deployments
+from serving.domain_errors import UnusableInputError
 from serving.instrumentation import Metrics
+from serving.model_store import ModelStore
 from serving.polling import Poller
 from serving.prediction_log import PredictionLog
+from serving.registry.reader import Registry
+from serving.registry.writer import RegistryWriter
 from serving.settings import ServingSettings
 
 Clock = Callable[[], datetime]
@@ -38,6 +42,10 @@ class Parts:
     prediction_log: PredictionLog
     clock: Clock
     settings: ServingSettings
+    keys: KeyFollower
+    models: ModelStore
+    registry: Registry
+    registry_writer: RegistryWriter
 
     async def choose(
         self,
@@ -61,14 +69,15 @@ class Parts:
             UnusableInputError: both alias and version are given, or no snapshot feeds the version.
             NotReadyError: nothing can answer at the moment.
         """
-        if version is not None or alias not in {None, CHAMPION}:
-            raise UnknownNameError(
-                value=f"alias {alias}" if version is None else f"version {version}",
-                rule="it must be loaded",
-                remedy="ask for the champion",
-                known=(CHAMPION,),
+        if alias is None and version is None:
+            return self.models.variants.choose(problem, caller)
+        if alias is not None and version is not None:
+            raise UnusableInputError(
+                value=f"alias {alias[:60]} and version {version[:60]}",
+                rule="a model is chosen by one of them",
+                remedy="leave one out",
             )
-        return Chosen(self.deployments.serving(problem))
+        return Chosen(await self.models.deployment(problem, alias=alias, version=version))
 
     @property
     def stopped(self) -> list[str]:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,12 @@ class Topic(StrEnum):
     SNAPSHOT = "snapshot"
     REGISTRY = "registry"
     LOG = "log"
+    KEYS = "keys"
     MODEL = "model"
     PAIRING = "pairing"
+    TRAFFIC = "traffic"
+    SNAPSHOT_CACHE = "snapshot_cache"
+    MODEL_CACHE = "model_cache"
 
 
 class Witness(Protocol):
@@ -56,7 +60,7 @@ class Witness(Protocol):
         """A snapshot was refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Deployment:
     """A model and a snapshot that feeds it; immutable, so a request sees one or the next."""
 
@@ -171,6 +175,8 @@ class _Served:
     """State of one problem; `deployment` is read by requests without the lock."""
 
     deployment: Deployment | None = None
+    chosen: Chosen | None = None
+    """The deployment as requests take it, made once for all of them."""
     snapshot: Snapshot | None = None
     model: ServedModel | None = None
     complaints: dict[Topic, str] = field(default_factory=dict)
@@ -198,21 +204,12 @@ class Deployments:
             UnknownNameError: nothing was published under that name, but under others.
             NotReadyError: nothing is published at all, or no model is promoted.
         """
-        served = self._served.get(problem)
-        if served is None:
-            if not self._served:
-                raise NotReadyError(
-                    value=f"problem {problem}",
-                    rule="no snapshot of any problem is published",
-                    remedy=f"materialise its assets, for example with `mlops run {problem}`",
-                )
-            raise UnknownNameError(
-                value=f"problem {problem}",
-                rule="it must be published",
-                remedy="use one of the known problems, or materialise its assets",
-                known=self.problems,
-            )
-        if served.deployment is None:
+        return self.champion(problem).deployment
+
+    def champion(self, problem: str) -> Chosen:
+        """The pair that answers for a problem, as requests take it; raises as `serving` does."""
+        served = self._served.get(problem) or self._unknown(problem)
+        if served.chosen is None:
             reasons = self.complaints(problem) or ("no model has been loaded yet",)
             raise NotReadyError(
                 value=f"problem {problem}",
@@ -220,7 +217,32 @@ class Deployments:
                 remedy="wait a few seconds; if it stays so, materialise `champion`, `forecasts` "
                 f"and `published`, for example with `mlops run {problem}`",
             )
-        return served.deployment
+        return served.chosen
+
+    def snapshots(self, problem: str) -> tuple[Snapshot, ...]:
+        """The snapshot in service, then the newest verified one; empty when there is none.
+
+        Raises:
+            UnknownNameError: nothing was published under that name, but under others.
+            NotReadyError: nothing is published at all.
+        """
+        served = self._served.get(problem) or self._unknown(problem)
+        current = served.deployment
+        return tuple(s for s in (current.snapshot if current else None, served.snapshot) if s)
+
+    def _unknown(self, problem: str) -> NoReturn:
+        if not self._served:
+            raise NotReadyError(
+                value=f"problem {problem}",
+                rule="no snapshot of any problem is published",
+                remedy=f"materialise its assets, for example with `mlops run {problem}`",
+            )
+        raise UnknownNameError(
+            value=f"problem {problem}",
+            rule="it must be published",
+            remedy="use one of the known problems, or materialise its assets",
+            known=self.problems,
+        )
 
     def deployed(self, problem: str) -> Deployment | None:
         """The pair that answers, or None when there is none yet."""
@@ -244,20 +266,24 @@ class Deployments:
         served = self._served.get(problem)
         return tuple(served.complaints.copy().values()) if served else ()
 
-    def offer_snapshot(self, problem: str, snapshot: Snapshot) -> None:
-        """Use a newly verified snapshot as soon as it fits a model."""
+    def offer_snapshot(
+        self, problem: str, snapshot: Snapshot, *, complaint: str | None = None
+    ) -> None:
+        """Use a newly verified snapshot as soon as it fits a model; `complaint` is its flaw."""
         with self._lock:
             served = self._of(problem)
             served.snapshot = snapshot
-            served.complaints.pop(Topic.SNAPSHOT, None)
+            _say(served.complaints, Topic.SNAPSHOT, complaint)
             self._pair(problem, served)
 
-    def offer_model(self, problem: str, model: ServedModel) -> None:
-        """Use a newly verified model as soon as a snapshot fits it."""
+    def offer_model(
+        self, problem: str, model: ServedModel, *, complaint: str | None = None
+    ) -> None:
+        """Use a newly verified model as soon as a snapshot fits it; `complaint` is its flaw."""
         with self._lock:
             served = self._of(problem)
             served.model = model
-            served.complaints.pop(Topic.MODEL, None)
+            _say(served.complaints, Topic.MODEL, complaint)
             self._pair(problem, served)
 
     def snapshot_refused(self, problem: str, reason: str) -> None:
@@ -276,8 +302,16 @@ class Deployments:
 
     def model_settled(self, problem: str, complaint: str | None = None) -> None:
         """The alias points to the newest model held, or, with a complaint, to nothing."""
+        self.complain(problem, Topic.MODEL, complaint)
+
+    def snapshot_settled(self, problem: str, complaint: str | None = None) -> None:
+        """The storage names the newest snapshot held, or, with a complaint, none."""
+        self.complain(problem, Topic.SNAPSHOT, complaint)
+
+    def complain(self, problem: str, topic: Topic, message: str | None) -> bool:
+        """Note what is wrong with a problem, or (None) nothing; True if that is new."""
         with self._lock:
-            _say(self._of(problem).complaints, Topic.MODEL, complaint)
+            return _say(self._of(problem).complaints, topic, message)
 
     def storage_complains(self, message: str | None) -> bool:
         """Note that the storage does not answer, or (None) that it does; True if that is new."""
@@ -294,6 +328,11 @@ class Deployments:
         with self._lock:
             return _say(self._complaints, Topic.LOG, message)
 
+    def keys_complain(self, message: str | None) -> bool:
+        """Note that the API keys cannot be used, or (None) that they can; True if that is new."""
+        with self._lock:
+            return _say(self._complaints, Topic.KEYS, message)
+
     def _of(self, problem: str) -> _Served:
         if problem not in self._served:
             # A new dictionary, so that readers without the lock never see one that changes.
@@ -308,6 +347,7 @@ class Deployments:
             reason = misfit(model.card, snapshot)
             if reason is None:
                 served.deployment = Deployment.of(model, snapshot)
+                served.chosen = Chosen(served.deployment)
                 if current is None or current.model is not model:
                     self._witness.model_swapped(problem)
                 if current is None or current.snapshot is not snapshot:

@@ -57,6 +57,46 @@ class NotLoggedError(ServingError):
     title = "The forecast cannot be logged"
 
 
+class KeyNeededError(ServingError):
+    """A request without an API key that is in force, where one is needed."""
+
+    code = "key-needed"
+    title = "An API key is needed"
+
+
+class NotAllowedError(ServingError):
+    """A request whose API key does not allow the operation."""
+
+    code = "not-allowed"
+    title = "The API key does not allow this"
+
+
+class RateExceededError(ServingError):
+    """More requests under one API key than it may send."""
+
+    code = "rate-exceeded"
+    title = "Too many requests"
+
+    def __init__(self, *, rule: str, remedy: str, value: str, wait_seconds: float) -> None:
+        """Describe the fault; the next request may come after `wait_seconds`."""
+        super().__init__(rule=rule, remedy=remedy, value=value)
+        self.wait_seconds = wait_seconds
+
+
+class SlowRequestError(ServingError):
+    """A body that did not arrive in time."""
+
+    code = "slow-request"
+    title = "The request took too long to arrive"
+
+
+class TimeIsUpError(ServingError):
+    """An answer that could not be computed in time."""
+
+    code = "timeout"
+    title = "The answer took too long"
+
+
 class RefusalReason(StrEnum):
     """Why a model was refused; a label of the metric that counts refusals."""
 

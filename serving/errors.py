@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,9 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from serving.domain_errors import (
+    KeyNeededError,
+    NotAllowedError,
     NotLoggedError,
     NotReadyError,
+    RateExceededError,
     ServingError,
+    SlowRequestError,
+    TimeIsUpError,
     UnknownNameError,
     UnusableInputError,
 )
@@ -34,6 +41,11 @@ STATUS: Final[dict[type[ServingError], HTTPStatus]] = {
     UnusableInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
     NotLoggedError: HTTPStatus.SERVICE_UNAVAILABLE,
+    KeyNeededError: HTTPStatus.UNAUTHORIZED,
+    NotAllowedError: HTTPStatus.FORBIDDEN,
+    RateExceededError: HTTPStatus.TOO_MANY_REQUESTS,
+    SlowRequestError: HTTPStatus.REQUEST_TIMEOUT,
+    TimeIsUpError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 _HTTP_KINDS: Final[dict[int, tuple[str, str]]] = {
@@ -100,6 +112,7 @@ def problem_response(
     remedy: str,
     value: str | None = None,
     known: tuple[str, ...] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """One problem document."""
     request_id: str = getattr(request.state, "request_id", "")
@@ -118,14 +131,16 @@ def problem_response(
     )
     # ASCII, because a value that came in may hold half of a surrogate pair.
     body = json.dumps(document.model_dump(exclude_none=True), ensure_ascii=True)
-    headers = {REQUEST_ID_HEADER: request_id} if request_id else {}
+    sent = dict(headers or {})
+    if request_id:
+        sent[REQUEST_ID_HEADER] = request_id
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = "5"
-    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+        sent["Retry-After"] = "5"
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=sent)
 
 
-async def _serving_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServingError)
+def domain_problem(request: Request, error: ServingError) -> Response:
+    """The answer to an error of the domain, wherever it was raised."""
     return problem_response(
         request,
         STATUS[type(error)],
@@ -135,7 +150,27 @@ async def _serving_error(request: Request, error: Exception) -> Response:
         remedy=error.remedy,
         value=error.value,
         known=error.known,
+        headers=_headers(error),
     )
+
+
+def _headers(error: ServingError) -> dict[str, str]:
+    """What the status of an error obliges the answer to say (RFC 9110)."""
+    match error:
+        case KeyNeededError():
+            return {"WWW-Authenticate": 'Bearer realm="forecasts"'}
+        case RateExceededError():
+            return {"Retry-After": str(math.ceil(error.wait_seconds))}
+        case SlowRequestError():
+            # The rest of the body may still come; only the end of the connection ends it.
+            return {"Connection": "close"}
+        case _:
+            return {}
+
+
+async def _serving_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServingError)
+    return domain_problem(request, error)
 
 
 async def _invalid_request(request: Request, error: Exception) -> Response:
@@ -165,8 +200,8 @@ def _rule(fault: dict[str, Any]) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def http_problem(request: Request, error: HTTPException) -> Response:
+    """The answer to an error that carries its status."""
     code, title = _HTTP_KINDS.get(error.status_code, ("bad-request", "The request has no answer"))
     response = problem_response(
         request,
@@ -178,6 +213,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     )
     response.headers.update(error.headers or {})
     return response
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return http_problem(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

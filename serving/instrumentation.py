@@ -1,32 +1,28 @@
-"""Metrics of one application, and the ASGI layer that counts, times, names and limits requests.
+"""Metrics of one application: what it counts, and the state that it shows when it is scraped.
 
-Here: the metrics of requests, models and snapshots, the request id and the cap on a request's body.
-Not here: those of the prediction log (`log_metrics`) and of the pipeline (`pipeline_state`), the
-endpoint that shows them (`health.router`) and error bodies (`errors`).
+Here: the metrics of requests, forecasts, models and snapshots. Not here: those of the prediction
+log (`log_metrics`) and of the pipeline (`pipeline_state`), who notes each request (`edge`), how the
+figures of several workers become one (`worker_metrics`), and the endpoint (`health.router`).
 """
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Iterator
-from time import perf_counter
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.deployments import Deployments
 from serving.domain_errors import RefusalReason
-from serving.errors import REQUEST_ID_HEADER
+from serving.worker_metrics import shared_by_workers
 
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_UNMATCHED: Final = "unmatched"
+NOBODY: Final = ("", "")
+"""Problem and version of an answer that no model gave."""
+_Request = tuple[str, str, int, tuple[str, str]]
+"""Method, route, status, and what `served` says."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -36,49 +32,105 @@ class Metrics:
     def __init__(self) -> None:
         """Register every counter."""
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "serving_requests",
-            "Requests answered.",
-            ("method", "route", "status"),
-            registry=self.registry,
+        self.shared = shared_by_workers(self.registry)
+        """The figures of all workers; None in the only one."""
+        self.requests = self._counter(
+            "serving_requests", "Requests answered.", "method", "route", "status"
         )
         self.seconds = Histogram(
             "serving_request_seconds",
             "Time from a request's first to its answer's last byte handed over, seconds.",
-            ("route",),
+            ("route", "problem", "version"),
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.forecasts = Counter(
+        self.forecasts = self._counter(
             "serving_forecasts",
             "Forecasts answered, one for each series and step.",
-            ("problem", "version"),
-            registry=self.registry,
+            "problem",
+            "version",
         )
-        self._model_swaps = Counter(
-            "serving_model_swaps",
-            "Times another model took the traffic, the first one included.",
-            ("problem",),
-            registry=self.registry,
+        self.answers = self._counter(
+            "serving_answers",
+            "Answers with forecasts, by the variant that gave them; those of a shadow are computed "
+            "for the log and not returned.",
+            *("problem", "alias", "version", "returned"),
         )
-        self._model_refusals = Counter(
+        # Finding a child by its labels costs more than counting, so those in use are kept at hand.
+        self._of_requests: dict[_Request, tuple[Counter, Histogram]] = {}
+        self._of_answers: dict[tuple[str, str, str, bool], tuple[Counter, Counter]] = {}
+        self._count_swaps_and_refusals()
+
+    def _count_swaps_and_refusals(self) -> None:
+        swapped = "Times another {} took the traffic, the first one included."
+        self._model_swaps = self._counter("serving_model_swaps", swapped.format("model"), "problem")
+        self._model_refusals = self._counter(
             "serving_model_refusals",
             "Model versions refused, each attempt counted.",
-            ("problem", "reason"),
-            registry=self.registry,
+            "problem",
+            "reason",
         )
-        self._snapshot_swaps = Counter(
-            "serving_snapshot_swaps",
-            "Times another snapshot took the traffic, the first one included.",
-            ("problem",),
-            registry=self.registry,
+        self._snapshot_swaps = self._counter(
+            "serving_snapshot_swaps", swapped.format("snapshot"), "problem"
         )
-        self._snapshot_refusals = Counter(
-            "serving_snapshot_refusals",
-            "Snapshots refused.",
-            ("problem",),
-            registry=self.registry,
+        self._snapshot_refusals = self._counter(
+            "serving_snapshot_refusals", "Snapshots refused.", "problem"
         )
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
+
+    def text(self) -> bytes:
+        """All figures in Prometheus' text format, of all workers where there are several."""
+        return generate_latest(self.registry if self.shared is None else self.shared)
+
+    def answered(
+        self, method: str, route: str, status: int, served: tuple[str, str], seconds: float
+    ) -> None:
+        """Count and time a request.
+
+        Args:
+            method: of HTTP, in the caller's words.
+            route: template of the path, never the path itself.
+            status: of the answer.
+            served: problem and version of the model that answered, or `NOBODY`.
+            seconds: from the request's first to the answer's last byte handed over.
+        """
+        key = (method, route, status, served)
+        children = self._of_requests.get(key)
+        if children is None:
+            # An unknown method must not open a new time series, nor an entry here.
+            if method not in _METHODS:
+                key = ("other", route, status, served)
+            children = self._of_requests[key] = (
+                self.requests.labels(key[0], route, str(status)),
+                self.seconds.labels(route, *served),
+            )
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def forecast(
+        self, problem: str, alias: str | None, version: str, count: int, *, returned: bool = True
+    ) -> None:
+        """Count an answer of `count` forecasts.
+
+        Args:
+            problem: whose forecasts.
+            alias: by which the version was chosen, or None.
+            version: that computed them.
+            count: one for each series and step.
+            returned: False for a shadow's, which only the log sees.
+        """
+        key = (problem, alias or "", version, returned)
+        children = self._of_answers.get(key)
+        if children is None:
+            children = self._of_answers[key] = (
+                self.answers.labels(problem, alias or "", version, str(returned).lower()),
+                self.forecasts.labels(problem, version),
+            )
+        children[0].inc()
+        if returned:
+            children[1].inc(count)
 
     def model_swapped(self, problem: str) -> None:
         """Count a swap."""
@@ -143,69 +195,3 @@ class ServedState(Collector):
             refit.add_metric((problem,), card.refit_at.timestamp())
             as_of.add_metric((problem,), deployment.snapshot.manifest.as_of.timestamp())
         yield from (info, refit, as_of, degraded)
-
-
-class RequestLayer:
-    """ASGI layer around the application: request id, time, count, and a cap on the body."""
-
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
-        """Wrap `app`."""
-        self._app = app
-        self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        request_id = _request_id(headers.get(REQUEST_ID_HEADER))
-        scope.setdefault("state", {})["request_id"] = request_id
-        status = 500
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
-            await send(message)
-
-        start = perf_counter()
-        try:
-            limited = _limited(receive, headers, self._max_body_bytes)
-            await self._app(scope, limited, send_and_note)
-        finally:
-            self._note(scope, status, perf_counter() - start)
-
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", _UNMATCHED)
-        # Methods are the caller's words: an unknown one must not open a new time series.
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._metrics.requests.labels(method, route, str(status)).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
-
-
-def _request_id(given: str | None) -> str:
-    """The caller's id when it is short and plain, else a new one."""
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given
-    return uuid.uuid4().hex
-
-
-def _limited(receive: Receive, headers: Headers, max_bytes: int) -> Receive:
-    """A `receive` that ends with status 413 once the body is larger than allowed."""
-    announced = headers.get("content-length", "0")
-    # More than 18 digits are too many for any cap, and for int() at some length.
-    too_large = announced.isdecimal() and (len(announced) > 18 or int(announced) > max_bytes)
-    received = 0
-
-    async def receive_limited() -> Message:
-        nonlocal received
-        message = {"type": "http.request"} if too_large else await receive()
-        received += len(message.get("body", b""))
-        if too_large or received > max_bytes:
-            raise HTTPException(413, f"a body may have {max_bytes} bytes")
-        return message
-
-    return receive_limited

@@ -1,13 +1,20 @@
 """The database of the prediction log: its table, and how rows get in exactly once.
 
-Here: types, indices and the insert of each dialect. Not here: when rows are written and what
-happens while they cannot be (`prediction_log`), the columns' meaning (`contract.prediction_log`).
-SQLAlchemy is imported when the log is opened, which happens in the writer's thread.
+Here: types, indices, the insert of each dialect, and columns that an earlier release's log lacks.
+Not here: when rows are written and what happens while they cannot be (`prediction_log`), the
+columns' meaning (`contract.prediction_log`). SQLAlchemy is imported when the log is opened, which
+happens in the writer's thread.
+
+**Rows go in as pages of tuples**, one statement a page. Values are converted by SQLAlchemy's own
+types, so each dialect stores what an ordinary insert would store, and each distinct value of a
+column once a page, since the rows of an answer share most of theirs. A driver works on one long
+statement without Python's global lock; a statement for each row would take and give the lock each
+time, while requests wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +23,14 @@ from serving.contract.prediction_log import COLUMNS, ID, NULLABLE, TABLE, Kind
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-Row = dict[str, Any]
-"""Column name -> value, for every column of `COLUMNS`."""
+Row = tuple[object, ...]
+"""Values in the order of `COLUMNS`."""
 
+_Convert = Callable[[Any], Any]
+
+_PAGE_ROWS: Final = 250
+"""Rows of one statement: 250 x 24 values are below every database's limit (SQLite: 32,766), and
+a driver binds them in less than a millisecond."""
 _BUSY_SECONDS: Final = 1.0
 """SQLite waits so long for a lock before an attempt counts as failed."""
 _LENGTHS: Final = {"answer_id": 32, "problem": 60}
@@ -40,8 +52,9 @@ class LogDatabase:
         """Remember the address; nothing is imported or opened before `open`."""
         self._address = address
         self._engine: sa.Engine | None = None
+        self._insert: _Insert | None = None
         self._table: sa.Table | None = None
-        self._table_exists = False
+        self._table_fits = False
 
     def open(self) -> None:
         """Load the driver of the address; a connection is made with the first rows.
@@ -51,19 +64,20 @@ class LogDatabase:
         """
         import sqlalchemy as sa
 
+        table = _table(sa.MetaData())
         try:
             url = sa.make_url(self._address)
             if url.get_backend_name() == "sqlite":
                 self._engine = _sqlite_engine(url)
             else:
-                self._engine = sa.create_engine(url, pool_pre_ping=True)
-            _insert_for(self._engine.dialect.name)
+                self._engine = sa.create_engine(url, pool_pre_ping=True, paramstyle="format")
+            self._insert = _Insert(table, self._engine.dialect)
         except (sa.exc.ArgumentError, ImportError) as error:
             raise _unusable(f"{type(error).__name__}: {error}") from error
         except ValueError:
             # It quotes what it took for the port, which may be a part of the password.
             raise _unusable("its port is no number") from None
-        self._table = _table(sa.MetaData())
+        self._table = table
 
     def insert(self, rows: Sequence[Row]) -> None:
         """Write rows, all or none; a row whose `answer_id` is there already is left as it is.
@@ -72,27 +86,70 @@ class LogDatabase:
             LogUnreachableError: the database is locked, down or refuses; nothing was written, or
                 all was and the answer got lost: send the same rows again.
         """
-        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-        engine, table = self._engine, self._table
+        engine, table, statement = self._engine, self._table, self._insert
         assert engine is not None
         assert table is not None
+        assert statement is not None
         try:
-            if not self._table_exists:
+            if not self._table_fits:
                 _make_folder(engine)
-                table.metadata.create_all(engine)
-                self._table_exists = True
+                _make_table(engine, table)
+                self._table_fits = True
             with engine.begin() as connection:
-                connection.execute(_insert_for(engine.dialect.name)(table), list(rows))
+                for text, values in statement.pages(rows):
+                    connection.exec_driver_sql(text, values)
         except (SQLAlchemyError, OSError) as error:
             # The table, or the whole file, may have been removed: look again next time.
-            self._table_exists = False
-            raise LogUnreachableError(f"{type(error).__name__}: {error}") from error
+            self._table_fits = False
+            # The driver's error: SQLAlchemy's repeats the statement, which is long.
+            cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+            raise LogUnreachableError(f"{type(cause).__name__}: {cause}") from cause
 
     def close(self) -> None:
         """Give connections back."""
         if self._engine is not None:
             self._engine.dispose()
+
+
+class _Insert:
+    """The insert of a dialect, compiled once, for any number of rows."""
+
+    def __init__(self, table: sa.Table, dialect: sa.Dialect) -> None:
+        # "Inline", since nobody asks for the numbers that the rows get.
+        insert = _insert_for(dialect.name)(table).inline()
+        compiled = insert.compile(dialect=dialect, column_keys=list(COLUMNS))
+        mark = "%s" if dialect.paramstyle == "format" else "?"
+        group = f"({', '.join([mark] * len(COLUMNS))})"
+        self._head, found, self._tail = str(compiled).partition(group)
+        if not found:
+            raise NotImplementedError(f"no list of {len(COLUMNS)} values in: {compiled}")
+        self._group = group
+        self._converts: tuple[_Convert | None, ...] = tuple(
+            None
+            if kind is Kind.NUMBER  # floats are stored as they are by every database
+            else table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+            for name, kind in COLUMNS.items()
+        )
+
+    def pages(self, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[object, ...]]]:
+        """Statements of at most `_PAGE_ROWS` rows, each with its values in a line."""
+        for start in range(0, len(rows), _PAGE_ROWS):
+            page = rows[start : start + _PAGE_ROWS]
+            text = f"{self._head}{', '.join([self._group] * len(page))}{self._tail}"
+            yield text, self._stored(page)
+
+    def _stored(self, page: Sequence[Row]) -> tuple[object, ...]:
+        """The values of a page, row by row, as the driver takes them."""
+        width = len(self._converts)
+        values = [value for row in page for value in row]
+        for position, convert in enumerate(self._converts):
+            if convert is not None:
+                column = values[position::width]
+                stored = {value: convert(value) for value in set(column)}
+                values[position::width] = [stored[value] for value in column]
+        return tuple(values)
 
 
 def _unusable(why: str) -> LogAddressError:
@@ -122,6 +179,34 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 def _make_folder(engine: sa.Engine) -> None:
     if engine.dialect.name == "sqlite" and engine.url.database:
         Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _make_table(engine: sa.Engine, table: sa.Table) -> None:
+    """Create the table or add what it lacks; another process may do the same at the same time."""
+    import sqlalchemy as sa
+
+    try:
+        table.metadata.create_all(engine)
+    except sa.exc.DBAPIError:
+        if not sa.inspect(engine).has_table(TABLE):
+            raise
+    stored = _stored_columns(engine)
+    for column in table.columns:
+        if column.name in stored:
+            continue
+        told = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
+        try:
+            with engine.begin() as connection:
+                connection.exec_driver_sql(f"ALTER TABLE {TABLE} ADD COLUMN {told}")
+        except sa.exc.DBAPIError:
+            if column.name not in _stored_columns(engine):
+                raise
+
+
+def _stored_columns(engine: sa.Engine) -> set[str]:
+    import sqlalchemy as sa
+
+    return {column["name"] for column in sa.inspect(engine).get_columns(TABLE)}
 
 
 def _table(metadata: sa.MetaData) -> sa.Table:

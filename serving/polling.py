@@ -14,15 +14,25 @@ from collections.abc import Callable
 class Poller:
     """Calls `poll` in a thread of its own, with a pause after each call."""
 
-    def __init__(self, name: str, poll: Callable[[], None], *, pause_seconds: float) -> None:
-        """Prepare the thread; nothing runs before `start`."""
+    def __init__(
+        self,
+        name: str,
+        poll: Callable[[], None],
+        *,
+        pause_seconds: float,
+        first: Callable[[], None] | None = None,
+    ) -> None:
+        """Prepare the thread; nothing runs before `start`, and `first` once before the polls."""
         self.name = name
         self._poll = poll
+        self._first = first
         self._pause = pause_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"serving-{name}", daemon=True)
 
     def _run(self) -> None:
+        if self._first is not None:
+            self._first()
         while not self._stop.is_set():
             self._poll()
             self._stop.wait(self._pause)
@@ -50,12 +60,12 @@ class Retries:
 
     def __init__(self, looks: int) -> None:
         """Let `looks` looks pass between two attempts."""
-        self._looks = looks
+        self.looks = looks
         self._refused: dict[str, tuple[object, int]] = {}
 
     def refused(self, key: str, attempt: object) -> None:
         """Remember that `attempt` was refused for `key`."""
-        self._refused[key] = (attempt, self._looks)
+        self._refused[key] = (attempt, self.looks)
 
     def forget(self, key: str) -> None:
         """Let the next attempt for `key` happen at once."""

@@ -16,11 +16,11 @@ import asyncio
 import itertools
 import logging
 import threading
-import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from secrets import token_hex
 from time import monotonic
 from typing import Final, Protocol
 
@@ -34,6 +34,10 @@ _LOG = logging.getLogger(__name__)
 
 BATCH_ROWS: Final = 2000
 """About so many rows go into one transaction; an answer is never split."""
+_BATCH_DIGITS: Final = 24
+"""Random hex digits of an `answer_id`; 8 more count the rows of a batch."""
+_GATHER_SECONDS: Final = 0.05
+"""The writer lets answers gather so long, unless a batch is full, the queue is, or it shall end."""
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 _ABANDON_SECONDS: Final = 2.0
@@ -82,97 +86,117 @@ class Answered:
     queued_at: float = field(default_factory=monotonic)
     """Seconds of a clock that only tells durations."""
 
-    def rows(self) -> list[Row]:
-        """One row for each forecast, under new ids."""
+    def rows(self, answer_ids: Iterator[str]) -> Iterator[Row]:
+        """One row for each forecast, under the next of the ids."""
         model, manifest = self.deployment.model, self.deployment.snapshot.manifest
-        shared = {
-            "answered_at": self.answered_at,
-            "request_id": self.request_id,
-            "problem": model.card.problem,
-            "nominal_coverage": model.card.nominal_coverage,
-            "model_name": model.registered.name,
-            "version": model.registered.version,
-            "alias": self.deployment.alias or "",
-            "candidate": model.card.candidate,
-            "recipe_id": model.card.recipe_id,
-            "data_version": manifest.data_version,
-            "run_id": model.card.mlflow_run_id,
-            "synthetic": manifest.synthetic,
-            "stale": self.stale,
-            "kind": self.asked.value,
-        }
-        count = len(self.quantiles)
-        nothing: Sequence[None] = [None] * count
-        lower, point, upper = self.quantiles.T.tolist()
+        card = model.card
+        head = (self.answered_at, self.request_id, card.problem)
+        tail = (
+            card.nominal_coverage,
+            model.registered.name,
+            model.registered.version,
+            self.deployment.alias or "",
+            card.candidate,
+            card.recipe_id,
+            manifest.data_version,
+            card.mlflow_run_id,
+            manifest.synthetic,
+            self.stale,
+            self.asked.value,
+            self.caller,
+            self.returned,
+        )
+        nothing: Sequence[None] = [None] * len(self.quantiles)
         columns = zip(
             self.series,
             self.origin or nothing,
             self.valid_time or nothing,
             self.step or nothing,
-            point,
-            lower,
-            upper,
+            self.quantiles.tolist(),
             strict=True,
         )
-        names = ("series", "origin", "valid_time", "step", "point", "lower", "upper")
-        return [
-            {
-                **shared,
-                **dict(zip(names, values, strict=True)),
-                "answer_id": uuid.uuid4().hex,
-            }
-            for values in columns
-        ]
+        for series, origin, valid_time, step, (lower, point, upper) in columns:
+            own = (series, origin, valid_time, step, point, lower, upper)
+            yield (next(answer_ids), *head, *own, *tail)
+
+
+def rows_of(answers: Sequence[Answered]) -> list[Row]:
+    """The rows of a batch under ids of its own: a random number, then the place in the batch."""
+    batch = token_hex(_BATCH_DIGITS // 2)
+    answer_ids = (f"{batch}{place:08x}" for place in itertools.count())
+    return [row for answered in answers for row in answered.rows(answer_ids)]
 
 
 class PredictionLog:
-    """Takes answers from the event loop and writes them from a thread of its own."""
+    """Takes answers from the event loop and writes them from a thread of its own.
+
+    `record` takes no lock: the queue and the count of what was put belong to the event loop, the
+    count of what was written to the writer, and each only reads the other's. Waking a thread costs
+    the event loop the interpreter's global lock, so only an answer that finds the writer asleep
+    wakes it, and the writer then lets answers gather.
+    """
 
     name = "the prediction log"
 
     def __init__(
         self,
-        database: LogDatabase,
+        database: LogDatabase | None,
         *,
         witness: LogWitness,
         complain: Complain,
         capacity_rows: int,
         wait_seconds: float,
     ) -> None:
-        """Prepare queue and thread; nothing runs before `start`."""
+        """Prepare queue and thread; nothing runs before `start`.
+
+        Args:
+            database: where rows go; None logs nothing.
+            witness: counts what happens to answers.
+            complain: told what is wrong with the database.
+            capacity_rows: forecasts that may wait.
+            wait_seconds: how long an answer waits for room.
+        """
         self._database = database
         self._witness = witness
         self._complain = complain
         self._capacity = capacity_rows
         self._wait_seconds = wait_seconds
-        self._changed = threading.Condition()
         self._queue: deque[Answered] = deque()
-        self._rows = 0
+        self._put_rows = 0
+        self._done_rows = 0
+        self._taking = False
         self._closing = False
+        self._asked_to_write = threading.Event()
+        self._asked_to_hurry = threading.Event()
         self._abandoned = threading.Event()
+        self._removing = threading.Lock()
         self._room = asyncio.Event()
+        self._waiting_answers = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
 
     def start(self) -> None:
         """Begin to write; to be called on the event loop that answers."""
+        if self._database is None:
+            return
         self._loop = asyncio.get_running_loop()
+        self._taking = True
         self._thread.start()
 
     @property
     def running(self) -> bool:
-        """Whether the writer is at work."""
-        return self._thread.is_alive()
+        """Whether the writer is at work, or there is none since nothing is logged."""
+        return self._database is None or self._thread.is_alive()
 
     @property
     def waiting_rows(self) -> int:
         """Forecasts answered and not yet written."""
-        return self._rows
+        return self._put_rows - self._done_rows
 
     @property
     def lag_seconds(self) -> float:
         """How long the oldest forecast that is not yet written has waited; 0 when there is none."""
-        with self._changed:
+        with self._removing:
             return monotonic() - self._queue[0].queued_at if self._queue else 0.0
 
     async def record(self, answered: Answered) -> None:
@@ -181,9 +205,10 @@ class PredictionLog:
         Raises:
             NotLoggedError: there was no room in time, or the writer has stopped.
         """
-        if self._offer(answered):
+        if self._database is None or self._offer(answered):
             return
         self._witness.log_waited()
+        self._waiting_answers += 1
         try:
             async with asyncio.timeout(self._wait_seconds):
                 while not self._offer(answered):
@@ -192,34 +217,42 @@ class PredictionLog:
                     await self._room.wait()
         except TimeoutError:
             raise self._refusal(
-                f"{self._rows} forecasts wait to be logged and {self._capacity} may, and no "
-                f"forecast is given unlogged"
+                f"{self.waiting_rows} forecasts wait to be logged and {self._capacity} may, and "
+                "no forecast is given unlogged"
             ) from None
+        finally:
+            self._waiting_answers -= 1
 
     def close(self, *, timeout_seconds: float = 10.0) -> int:
         """Write what waits and stop; returns the forecasts that could not be written in time."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        if self._database is None:
+            return 0
+        self._closing = True
+        self._asked_to_hurry.set()
+        self._asked_to_write.set()
         self._thread.join(timeout_seconds)
         if self._thread.is_alive():
             self._abandoned.set()
             self._thread.join(_ABANDON_SECONDS)
-        if self._rows:
-            _LOG.error("%d answered forecasts could not be logged before the end", self._rows)
-        return self._rows
+        if lost := self.waiting_rows:
+            _LOG.error("%d answered forecasts could not be logged before the end", lost)
+        return self.waiting_rows
 
     def _offer(self, answered: Answered) -> bool:
         """Queue an answer if there is room; an empty queue has room for any."""
-        if self._closing or not self.running:
+        if self._closing or not self._taking:
             raise self._refusal("the writer of the prediction log has stopped")
         count = len(answered.quantiles)
-        with self._changed:
-            if self._rows and self._rows + count > self._capacity:
-                return False
-            self._queue.append(answered)
-            self._rows += count
-            self._changed.notify()
+        waiting = self._put_rows - self._done_rows
+        if waiting and waiting + count > self._capacity:
+            self._asked_to_hurry.set()
+            return False
+        self._queue.append(answered)
+        self._put_rows += count
+        if not self._asked_to_write.is_set():
+            self._asked_to_write.set()
+        if waiting + count >= BATCH_ROWS and not self._asked_to_hurry.is_set():
+            self._asked_to_hurry.set()
         return True
 
     def _refusal(self, rule: str) -> NotLoggedError:
@@ -231,32 +264,57 @@ class PredictionLog:
         )
 
     def _run(self) -> None:
+        assert self._database is not None
         try:
             self._database.open()
+            while self._gather():
+                if not self._write_all(self._database):
+                    break
+            self._database.close()
         except LogAddressError as error:
             self._complain(str(error))
             _LOG.error("%s", error)
-            return
-        while answers := self._next():
-            if not self._write([row for answered in answers for row in answered.rows()]):
-                break
+        finally:
+            self._taking = False
+
+    def _gather(self) -> bool:
+        """Sleep until there are answers, then let some more come; False once all is written."""
+        if self._closing:
+            return bool(self._queue)
+        self._asked_to_write.wait()
+        self._asked_to_hurry.wait(_GATHER_SECONDS)
+        # Cleared before the queue is read: an answer that comes later asks again.
+        self._asked_to_write.clear()
+        self._asked_to_hurry.clear()
+        return bool(self._queue) or not self._closing
+
+    def _write_all(self, database: LogDatabase) -> bool:
+        """Write all answers that wait, batch by batch; False when the time is up."""
+        while answers := self._oldest():
+            if not self._write(database, rows_of(answers)):
+                return False
             self._done(answers)
-        self._database.close()
+        return True
 
-    def _next(self) -> Sequence[Answered]:
-        """The oldest answers, about `BATCH_ROWS` forecasts; none once the queue is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing)
-            sizes = itertools.accumulate(len(answered.quantiles) for answered in self._queue)
-            count = 1 + sum(1 for _ in itertools.takewhile(lambda size: size < BATCH_ROWS, sizes))
-            return list(itertools.islice(self._queue, count))
+    def _oldest(self) -> Sequence[Answered]:
+        """The oldest answers, about `BATCH_ROWS` forecasts; none when the queue is empty."""
+        found: list[Answered] = []
+        rows = 0
+        # By place, since a loop over a deque must not see it grow.
+        for place in range(len(self._queue)):
+            answered = self._queue[place]
+            found.append(answered)
+            rows += len(answered.quantiles)
+            if rows >= BATCH_ROWS:
+                break
+        return found
 
-    def _write(self, rows: Sequence[Row]) -> bool:
+    def _write(self, database: LogDatabase, rows: Sequence[Row]) -> bool:
         """Write a batch, again and again until it is in; False when the time is up."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                self._database.insert(rows)
+                database.insert(rows)
             except LogUnreachableError as error:
                 self._witness.log_write_failed()
                 if self._complain(
@@ -273,9 +331,10 @@ class PredictionLog:
                 return True
 
     def _done(self, answers: Sequence[Answered]) -> None:
-        with self._changed:
-            for answered in answers:
+        with self._removing:
+            for _ in answers:
                 self._queue.popleft()
-                self._rows -= len(answered.quantiles)
-        if self._loop is not None and not self._closing:
+        self._done_rows += sum(len(answered.quantiles) for answered in answers)
+        # Counted before it is looked whether anyone waits, who looks again after saying so.
+        if self._waiting_answers and self._loop is not None and not self._closing:
             self._loop.call_soon_threadsafe(self._room.set)

@@ -7,12 +7,16 @@ Here: features in, quantiles in target units out. Not here: how its files were c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from serving.contract.model_card import ModelCard
 from serving.contract.steps import FloatArray, IntArray, to_target_units
+
+_CHARS: Final = {"float32": "f", "float64": "d"}
+"""Type of a model's input -> numpy's letter for it, the cheapest to compare."""
 
 
 class Session(Protocol):
@@ -57,9 +61,13 @@ class ServedModel:
         Raises:
             ValueError: a quantile is not finite, or the card's steps cannot be applied.
         """
-        # A number too large for the model's float or for exp() becomes infinite, and
-        # to_target_units refuses it; numpy's warning would add nothing.
-        with np.errstate(over="ignore", invalid="ignore"):
-            tensor = features.astype(self.card.input_type)
-            (output,) = self.session.run([self.card.output_name], {self.card.input_name: tensor})
-            return to_target_units(self.card.steps, output, last_value, segment)
+        card = self.card
+        if features.dtype.char == _CHARS[card.input_type]:
+            tensor: npt.NDArray[np.floating] = features
+        else:
+            # A number too large for the model's float becomes infinite, and so does its forecast,
+            # which is refused; numpy's warning would add nothing.
+            with np.errstate(over="ignore"):
+                tensor = features.astype(card.input_type)
+        (output,) = self.session.run([card.output_name], {card.input_name: tensor})
+        return to_target_units(card.steps, output, last_value, segment)

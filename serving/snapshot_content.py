@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from serving.contract.snapshot import (
 )
 from serving.contract.steps import FloatArray, IntArray
 from serving.domain_errors import SnapshotRefusedError
+from serving.published_evidence import Evidence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INPUT_KEYS = ("series", "origin", "step")
@@ -94,6 +95,8 @@ class Snapshot:
     verdict: Mapping[str, Any] | None
     monitoring: Monitoring | None = None
     """None in snapshots from before there was such a file."""
+    evidence: Evidence = field(default_factory=Evidence)
+    """Values, forecasts and scores of the past; forecasts do without."""
 
     @property
     def series(self) -> tuple[str, ...]:

@@ -1,51 +1,26 @@
-"""Follows published snapshots: finds the newest of each problem, verifies it and offers it.
+"""Follows published snapshots: finds the newest of each problem, has it verified and offers it.
 
-Here: discovery of problems, `latest.json`, checksums and caps. Not here: what a snapshot holds
-(`snapshot_content`), which model it feeds (`deployments`), how bytes are read (`storage`).
+Here: discovery of problems, when which snapshot is read, and when it is kept on disk. Not here: how
+one is read and verified (`snapshot_reading`), what it holds (`snapshot_content`), which model it
+feeds (`deployments`), where the last good ones are kept (`snapshot_cache`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import threading
 from collections.abc import Mapping
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from serving.contract.monitoring import Monitoring
-from serving.contract.snapshot import (
-    CALIBRATION,
-    INPUTS,
-    LATEST,
-    MANIFEST,
-    MONITORING,
-    PUBLISHED,
-    VERDICT,
-    Manifest,
-    problem_prefix,
-)
-from serving.deployments import Deployments
+from serving.atomic_files import CacheError
+from serving.contract.snapshot import PUBLISHED
+from serving.deployments import Deployments, Topic
 from serving.domain_errors import SnapshotRefusedError, StorageUnreachableError
 from serving.polling import Retries
-from serving.snapshot_content import (
-    Snapshot,
-    parse_calibration,
-    parse_inputs,
-    parse_manifest,
-    parse_monitoring,
-    parse_verdict,
-)
+from serving.snapshot_cache import SnapshotCache
+from serving.snapshot_reading import Latest, SnapshotReader
 from serving.storage import PublishedStorage
 
 _LOG = logging.getLogger(__name__)
-
-
-class _Latest(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    snapshot_id: str
-    manifest_sha256: str
 
 
 class SnapshotFollower:
@@ -58,92 +33,135 @@ class SnapshotFollower:
         *,
         max_bytes: int,
         retries: Retries,
+        cache: SnapshotCache | None = None,
     ) -> None:
-        """Follow `storage` on behalf of `deployments`."""
+        """Follow `storage` on behalf of `deployments`, and keep what was served in `cache`."""
         self._storage = storage
+        self._reader = SnapshotReader(storage, max_bytes=max_bytes)
         self._deployments = deployments
         self._max_bytes = max_bytes
         self._retries = retries
-        self._seen: dict[str, _Latest] = {}
+        self._cache = cache
+        self._cache_retries = Retries(retries.looks)
+        self._seen: dict[str, Latest] = {}
+        self._kept: dict[str, Latest] = {}
+        self._contents: dict[str, tuple[Latest, Mapping[str, bytes]]] = {}
+        self._looking = threading.Lock()
+
+    def restore(self) -> None:
+        """Offer the snapshots that were kept on disk, before the storage is asked."""
+        if self._cache is None:
+            return
+        kept = self._cache.storage
+        reader = SnapshotReader(kept, max_bytes=self._max_bytes)
+        try:
+            problems = kept.folders(PUBLISHED)
+        except StorageUnreachableError as error:
+            _LOG.warning("the snapshots on disk cannot be read (%s)", error)
+            return
+        for problem in problems:
+            self._restore(problem, reader)
+
+    def _restore(self, problem: str, reader: SnapshotReader) -> None:
+        try:
+            latest = reader.latest(problem)
+            if latest is None:
+                return
+            snapshot = reader.read(problem, latest).snapshot
+        except (SnapshotRefusedError, StorageUnreachableError) as error:
+            _LOG.warning("the snapshot of %s on disk is refused: %s", problem, error)
+            self._deployments.snapshot_refused(
+                problem, f"the snapshot that was kept on disk is refused: {error}"
+            )
+            return
+        self._seen[problem] = self._kept[problem] = latest
+        self._deployments.offer_snapshot(
+            problem,
+            snapshot,
+            complaint=f"snapshot {latest.snapshot_id} was kept on disk, the storage has not "
+            "confirmed it yet; bring it back or correct MLOPS_STORAGE_URI if this stays",
+        )
 
     def poll(self) -> None:
         """Look once at every problem."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         try:
-            for problem in self._storage.folders(PUBLISHED):
+            published = self._storage.folders(PUBLISHED)
+            for problem in published:
                 self._follow(problem)
         except StorageUnreachableError as error:
-            if self._deployments.storage_complains(
+            self._complain(
                 f"the storage of snapshots does not answer ({error}); the last snapshots keep "
-                "serving; bring the storage back or correct MLOPS_STORAGE_URI"
-            ):
-                _LOG.warning("the storage of snapshots does not answer", exc_info=error)
+                "serving; bring the storage back or correct MLOPS_STORAGE_URI",
+                error,
+            )
+            return
+        if gone := sorted(self._seen.keys() - set(published)):
+            self._complain(
+                f"the storage no longer has snapshots of {', '.join(gone)}; the last snapshots "
+                "keep serving; bring the storage back, or restart to forget these problems"
+            )
         else:
             self._deployments.storage_complains(None)
 
+    def _complain(self, message: str, error: Exception | None = None) -> None:
+        if self._deployments.storage_complains(message):
+            _LOG.warning("%s", message, exc_info=error)
+
     def _follow(self, problem: str) -> None:
-        latest: _Latest | None = None
+        latest: Latest | None = None
         try:
-            latest = self._latest(problem)
-            if latest in (None, self._seen.get(problem)) or self._retries.must_wait(
-                problem, latest
-            ):
+            latest = self._reader.latest(problem)
+            if latest is None:
                 return
-            snapshot = self._load(problem, latest)
+            if latest == self._seen.get(problem):
+                self._deployments.snapshot_settled(problem)
+            elif not self._retries.must_wait(problem, latest):
+                self._load(problem, latest)
+            self._keep(problem, latest)
         except SnapshotRefusedError as error:
             self._retries.refused(problem, latest)
             self._deployments.snapshot_refused(problem, str(error))
-        else:
-            self._seen[problem] = latest
-            self._deployments.offer_snapshot(problem, snapshot)
 
-    def _latest(self, problem: str) -> _Latest | None:
-        content = self._storage.read(f"{problem_prefix(problem)}/{LATEST}", max_bytes=100_000)
-        if content is None:
-            return None
+    def _load(self, problem: str, latest: Latest) -> None:
+        found = self._reader.read(problem, latest)
+        self._seen[problem] = latest
+        if self._cache is not None:
+            self._contents[problem] = (latest, found.contents)
+        self._deployments.offer_snapshot(problem, found.snapshot)
+
+    def _keep(self, problem: str, latest: Latest) -> None:
+        """Keep a snapshot on disk once it is in service, so that what is kept can serve."""
+        deployment = self._deployments.deployed(problem)
+        if (
+            self._cache is None
+            or deployment is None
+            or deployment.snapshot.manifest.snapshot_id != latest.snapshot_id
+            or self._kept.get(problem) == latest
+            or self._cache_retries.must_wait(problem, latest)
+        ):
+            return
+        of, contents = self._contents.pop(problem, (None, {}))
+        if of != latest:
+            contents = self._reader.read(problem, latest).contents
         try:
-            return _Latest.model_validate_json(content)
-        except ValidationError as error:
-            raise SnapshotRefusedError(
-                f"{LATEST} of {problem} is not readable; it must name snapshot_id and "
-                "manifest_sha256; publish again"
-            ) from error
-
-    def _load(self, problem: str, latest: _Latest) -> Snapshot:
-        folder = f"{problem_prefix(problem)}/{latest.snapshot_id}"
-        manifest = parse_manifest(
-            self._content(folder, MANIFEST, latest.manifest_sha256), problem=problem
-        )
-        inputs = parse_inputs(self._listed(folder, manifest, INPUTS))
-        calibration = parse_calibration(self._listed(folder, manifest, CALIBRATION), inputs)
-        verdict: Mapping[str, Any] | None = None
-        if VERDICT in manifest.files:
-            verdict = parse_verdict(self._listed(folder, manifest, VERDICT))
-        monitoring: Monitoring | None = None
-        if MONITORING in manifest.files:
-            monitoring = parse_monitoring(self._listed(folder, manifest, MONITORING))
-        return Snapshot(
-            manifest=manifest,
-            inputs=inputs,
-            calibration=calibration,
-            verdict=verdict,
-            monitoring=monitoring,
-        )
-
-    def _listed(self, folder: str, manifest: Manifest, file: str) -> bytes:
-        if file not in manifest.files:
-            raise SnapshotRefusedError(
-                f"{MANIFEST} of {manifest.snapshot_id} lists no {file}; it is needed; publish again"
+            self._cache.write(
+                problem,
+                latest.snapshot_id,
+                contents=contents,
+                latest=latest.model_dump_json().encode(),
             )
-        return self._content(folder, file, manifest.files[file].sha256)
-
-    def _content(self, folder: str, file: str, sha256: str) -> bytes:
-        content = self._storage.read(f"{folder}/{file}", max_bytes=self._max_bytes)
-        if content is None:
-            raise SnapshotRefusedError(f"{folder}/{file} does not exist; publish again")
-        found = hashlib.sha256(content).hexdigest()
-        if found != sha256:
-            raise SnapshotRefusedError(
-                f"{folder}/{file} has sha256 {found[:12]}..., {sha256[:12]}... was published; "
-                "a file that was changed is not served; publish again"
+        except CacheError as error:
+            self._cache_retries.refused(problem, latest)
+            message = (
+                f"the snapshot cannot be kept on disk ({error}); answers go on, but a start "
+                "without the storage would have none; free the disk or correct MLOPS_API_CACHE"
             )
-        return content
+            if self._deployments.complain(problem, Topic.SNAPSHOT_CACHE, message):
+                _LOG.warning("%s", message)
+        else:
+            self._kept[problem] = latest
+            self._deployments.complain(problem, Topic.SNAPSHOT_CACHE, None)

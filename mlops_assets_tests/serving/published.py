@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -334,14 +335,16 @@ class World:
         *,
         verdict: Row | None = None,
         monitoring: Row | None = None,
+        files: Mapping[str, bytes] | None = None,
         corrupt: str | None = None,
         folder_of: str = PROBLEM,
         **changes: object,
     ) -> str:
         """Publish a snapshot, manifest last, and name it in `latest.json`; returns its id.
 
-        `folder_of` is the problem in whose folder it goes; `corrupt` names a file that is changed
-        after its checksum was taken; `changes` are fields of the manifest.
+        `files` are further files by name; `folder_of` is the problem in whose folder it goes;
+        `corrupt` names a file that is changed after its checksum was taken; `changes` are fields of
+        the manifest.
         """
         self.published += 1
         contents = {
@@ -351,6 +354,7 @@ class World:
         }
         if monitoring is not None:
             contents[MONITORING] = json.dumps(monitoring).encode()
+        contents |= files or {}
         snapshot_id = f"{AS_OF:%Y%m%dT%H%M%SZ}-{self.published:08x}"
         manifest = manifest_of(
             snapshot_id,

@@ -38,11 +38,9 @@ def is_ready(client: httpx.Client) -> bool:
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[httpx.Client]:
-    """A real server on a free port of loopback, and a client of it."""
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none")
-    )
+def listening(app: FastAPI, *, host: str = "127.0.0.1") -> Iterator[httpx.Client]:
+    """A real server on a free port of an address, and a client of it on loopback."""
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -61,15 +59,18 @@ def started(
     *,
     clock: Callable[[], datetime] = lambda: NOW,
     settings: ServingSettings | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[httpx.Client]:
     """A client of the service over a world, ready or not."""
-    with listening(create_app(settings or world.settings, clock=clock)) as client:
+    with listening(create_app(settings or world.settings, clock=clock), host=host) as client:
         yield client
 
 
 @contextmanager
-def served(world: World, *, clock: Callable[[], datetime] = lambda: NOW) -> Iterator[httpx.Client]:
+def served(
+    world: World, *, clock: Callable[[], datetime] = lambda: NOW, host: str = "127.0.0.1"
+) -> Iterator[httpx.Client]:
     """A client of the service over a world, once it is ready."""
-    with started(world, clock=clock) as client:
+    with started(world, clock=clock, host=host) as client:
         until(lambda: is_ready(client), what="the service is ready")
         yield client

@@ -111,7 +111,7 @@ def test_a_follower_that_has_stopped_means_no_longer_alive(world: World) -> None
     app = create_app(world.settings, clock=lambda: NOW)
     parts = app.state.parts
     stopped = [poller.name for poller in parts.pollers if not poller.running]
-    assert stopped == ["snapshots", "models"]  # nothing was started
+    assert stopped == ["snapshots", "models", "keys"]  # nothing was started
     health = service.health(parts.deployments, stopped=stopped, now=NOW + HOUR)
     assert not health.live
     assert "the follower of models has stopped; restart the service" in health.reasons

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import socket
-
 import pytest
 
 from mlops_assets_tests.serving.published import (
@@ -15,10 +13,11 @@ from mlops_assets_tests.serving.published import (
 from mlops_assets_tests.serving.published import card as card_of
 from serving.contract.model_card import MODEL_FILE
 from serving.deployments import Deployments
-from serving.domain_errors import NotReadyError, RegistryUnreachableError
+from serving.domain_errors import NotReadyError
 from serving.instrumentation import Metrics
-from serving.model_store import MlflowRegistry, ModelStore
+from serving.model_store import ModelStore
 from serving.polling import Retries
+from serving.registry.address import connect
 from serving.snapshots import SnapshotFollower
 from serving.storage import PublishedStorage
 
@@ -36,8 +35,9 @@ class Store:
             max_bytes=10**6,
             retries=Retries(1),
         ).poll()
+        registry, _ = connect(world.settings.tracking_uri, max_model_bytes=max_model_bytes)
         self.store = ModelStore(
-            MlflowRegistry(world.settings.tracking_uri, max_model_bytes=max_model_bytes),
+            registry,
             self.deployments,
             retries=Retries(looks),
         )
@@ -162,15 +162,6 @@ def test_a_removed_alias_leaves_the_last_model_serving(world: World) -> None:
     world.client.delete_registered_model_alias(MODEL_NAME, "champion")
     assert store.version() == first
     assert "has the alias champion" in store.complaint()
-
-
-def test_a_server_that_does_not_listen_is_an_unreachable_registry() -> None:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
-        registry = MlflowRegistry(f"http://127.0.0.1:{port}", max_model_bytes=1)
-        with pytest.raises(RegistryUnreachableError, match="MlflowException"):
-            registry.version(MODEL_NAME, "champion")
 
 
 def test_without_a_model_the_answer_names_the_refusal(world: World) -> None:

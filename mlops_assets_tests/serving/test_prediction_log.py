@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,8 @@ def test_a_row_repeats_the_answer_and_says_what_it_rests_on(ready_world: World) 
         "synthetic": 1,
         "stale": 0,
         "kind": "latest",
+        "caller": "",
+        "returned": 1,
     }
 
 
@@ -297,6 +300,84 @@ def test_what_cannot_be_written_before_the_end_is_counted_and_said(
     assert asyncio.run(answer_and_close()) == 3
     assert not log.running
     assert "3 answered forecasts could not be logged before the end" in caplog.text
+
+
+def test_a_log_that_is_switched_off_answers_writes_nothing_and_is_no_complaint(
+    ready_world: World,
+) -> None:
+    with served_with(ready_world, prediction_log_enabled=False) as client:
+        answer = client.get(LATEST)
+        health = client.get("/health").json()
+        found = samples(client)
+    assert answer.status_code == 200
+    assert (health["live"], health["status"], health["reasons"]) == (True, "ok", [])
+    assert found["serving_prediction_log_queue_rows",] == 0
+    assert not ready_world.prediction_log.exists()
+
+
+def test_a_shadows_forecast_is_logged_as_not_returned_and_with_its_caller(
+    world: World, tmp_path: Path
+) -> None:
+    shadow = replace(answer_of(world, 1), caller="ada", returned=False)
+    by_version = replace(
+        shadow, deployment=replace(shadow.deployment, alias=None), caller="", returned=True
+    )
+    assert written(tmp_path, [shadow, by_version]) == 0
+    rows = rows_in(tmp_path)
+    assert [(row["alias"], row["caller"], row["returned"]) for row in rows] == [
+        ("champion", "ada", 0),
+        ("", "", 1),
+    ]
+
+
+def test_every_forecast_of_an_answer_is_a_row_under_an_id_of_its_own(
+    world: World, tmp_path: Path
+) -> None:
+    quantiles = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    two = replace(
+        answer_of(world, 2),
+        asked=Asked.ORIGIN,
+        quantiles=quantiles,
+        series=["btc", None],
+        origin=[ORIGINS[0], ORIGINS[1]],
+        valid_time=[ORIGINS[1], ORIGINS[2]],
+        step=[1, 2],
+    )
+    assert written(tmp_path, [two] * 1500) == 0
+    rows = rows_in(tmp_path)
+    assert len({row["answer_id"] for row in rows}) == 3000
+    assert {len(row["answer_id"]) for row in rows} == {32}
+    names = ("series", "origin", "valid_time", "step", "lower", "point", "upper")
+    nine, ten, eleven = (f"2026-03-02 {hour}:00:00.000000" for hour in ("09", "10", "11"))
+    expected = [("btc", nine, ten, 1, 1.0, 2.0, 3.0), (None, ten, eleven, 2, 4.0, 5.0, 6.0)]
+    assert [tuple(row[name] for name in names) for row in rows] == expected * 1500
+
+
+def written(folder: Path, answers: Sequence[Answered]) -> int:
+    """Record answers in the SQLite log of a folder and close it; how many rows were lost."""
+    log = PredictionLog(
+        LogDatabase(f"sqlite:///{folder / 'log.db'}"),
+        witness=LogMetrics(CollectorRegistry()),
+        complain=lambda message: message is not None,
+        capacity_rows=10_000,
+        wait_seconds=1.0,
+    )
+
+    async def answer_and_close() -> int:
+        log.start()
+        for answer in answers:
+            await log.record(answer)
+        return log.close()
+
+    return asyncio.run(answer_and_close())
+
+
+def rows_in(folder: Path) -> list[dict[str, Any]]:
+    """The rows of the SQLite log of a folder, oldest first."""
+    with closing(sqlite3.connect(folder / "log.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        found = connection.execute("SELECT * FROM prediction_log ORDER BY id").fetchall()
+    return [dict(row) for row in found]
 
 
 def answer_of(world: World, count: int) -> Answered:

@@ -25,8 +25,8 @@ from mlops_assets_tests.serving.published_shares import (
 from mlops_assets_tests.serving.running import served, until
 from mlops_assets_tests.serving.test_forecasts import refusal
 
-ADDRESS = f"/forecasts/{SHARES}/latest"
-BITCOIN = "/forecasts/bitcoin_close/latest"
+ADDRESS = f"/v1/forecasts/{SHARES}/latest"
+BITCOIN = "/v1/forecasts/bitcoin_close/latest"
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_past_origin_gives_the_shares_of_that_origin(client: httpx.Client) -> 
         "series": "토레타/male/20대",
         "origin": SHARE_ORIGINS[0].isoformat(),
     }
-    forecasts = forecasts_of(client.post("/predict", json=question))
+    forecasts = forecasts_of(client.post("/v1/predict", json=question))
     # Three brands with the same level have a third each.
     assert [f["point"] for f in forecasts] == pytest.approx([100 / 3, 100 / 3], rel=1e-12)
 
@@ -110,7 +110,7 @@ def test_features_of_one_series_are_refused_since_they_give_no_share(
         "features": {"level": 3.0, "band_lower": -0.1, "band_upper": 0.1},
         "last_value": 20.0,
     }
-    document = refusal(client.post("/predict", json=question), 422, "unusable-input")
+    document = refusal(client.post("/v1/predict", json=question), 422, "unusable-input")
     assert document["value"] == f"features of problem {SHARES}"
     assert "share_of_segment" in document["rule"]
     assert document["known"] == sorted(LEVEL)
@@ -141,9 +141,9 @@ def test_an_origin_that_lacks_a_series_of_the_segment_gives_no_share(world: Worl
     with served(world) as client:
         question = {"problem": SHARES, "origin": SHARE_ORIGINS[0].isoformat()}
         series = {"series": "게토레이/female/20대"}
-        refused = client.post("/predict", json=question | series)
+        refused = client.post("/v1/predict", json=question | series)
         assert "lacks series or steps" in refusal(refused, 422, "unusable-input")["rule"]
-        assert client.post("/predict", json=question | {"series": "토레타/male/20대"}).is_success
+        assert client.post("/v1/predict", json=question | {"series": "토레타/male/20대"}).is_success
         assert client.get(ADDRESS, params=series).is_success
 
 

@@ -1,4 +1,4 @@
-"""The prediction log: one row for every forecast that the service answered.
+"""The prediction log: one row for every forecast that the service computed for an answer.
 
 Here: the table's name, its columns with type and meaning. Not here: who writes it
 (`serving.prediction_log`) and who reads it back (the pipeline's asset `prediction_log`).
@@ -60,9 +60,15 @@ COLUMNS: Final[dict[str, Kind]] = {
     "synthetic": Kind.FLAG,
     "stale": Kind.FLAG,
     "kind": Kind.TEXT,
+    "caller": Kind.TEXT,
+    "returned": Kind.FLAG,
 }
 """`answer_id` is unique (32 hex digits); instants are UTC; `point`, `lower` and `upper` are in the
-problem's unit."""
+problem's unit; `alias` is empty where the model was chosen by its version, `caller` (the name of
+an API key) where none is known; `returned` is false for a shadow's forecast, which nobody got."""
 
-NULLABLE: Final = frozenset({"series", "origin", "valid_time", "step"})
+LATER: Final = frozenset({"caller", "returned"})
+"""Columns that logs of earlier releases lack; null there means no known caller, and returned."""
+
+NULLABLE: Final = frozenset({"series", "origin", "valid_time", "step"}) | LATER
 """Null for a forecast from features, which is of no origin; `series` where none was named."""

@@ -15,15 +15,35 @@ Columns (all instants UTC, microseconds):
   step`, then calibration inputs by recipe, for the rows of `inputs`: `band_quantile`, or
   `band_lower` and `band_upper`. Null where a recipe has no such input; a column that no recipe has
   may be absent.
-- `forecasts.parquet`, grain (version, series, origin, step): `problem, series, origin,
-  last_observed, valid_time, step, point, lower, upper, nominal_coverage, candidate, recipe_id,
-  version, data_version, run_id, synthetic`.
+- `forecasts.parquet`, grain (version, series, origin, step): `series, origin, last_observed,
+  valid_time, step, point, lower, upper, nominal_coverage, candidate, recipe_id, version,
+  data_version, run_id, synthetic, problem`, and `champion`: whether the version held the alias at
+  the origin. Rows of champions of their time and of each candidate's newest version, of the newest
+  whole origins of 90 days, at most `FORECAST_ROWS`. A file without `champion` is of an earlier
+  pipeline, unbounded, and is not read.
 - `observed.parquet`, grain (series, valid_time): `series, valid_time`, then the target's values
-  (`open, high, low, close, volume` of candles, `value` of values): for charts, newest last.
-- `leaderboard.json`, `verdict.json`: the evaluation's table and the gate's verdict, as written by
-  the pipeline.
-- `monitoring.json`: how the pipeline itself is doing (`contract.monitoring`); absent from older
-  snapshots.
+  (`open, high, low, close, volume` of candles, `value` of values) as they are known now: of the
+  newest 90 days, at most `OBSERVED_ROWS`, whole valid times, the newest.
+- `live_scores.parquet`, grain (day, version, role, step): `day` (start of the UTC day of the valid
+  times), `version, candidate, role` (`champion` or `challenger` at the origin), `step, n`
+  (forecasts that came true), `mae, mse, coverage`, and `mae_last_value, mse_last_value` of the last
+  value on the same rows. Target units, their square, coverage in [0, 1]. The newest whole days, at
+  most `LIVE_SCORE_ROWS`.
+- `leaderboard.json`, `verdict.json`: the evaluation's table (an array, best first) and the gate's
+  newest verdict, as written by the pipeline.
+- `verdicts.json`: the gate's verdicts with reasons and figures, an array of objects each with
+  `as_of`, newest last, at most `MAX_VERDICTS`.
+- `drift.json` (`contract.evidence.Drift`): the newest report by column, and at most
+  `MAX_DRIFT_REPORTS` earlier ones in short.
+- `replays.json`: an array of `contract.evidence.ReplayLedger`, the `MAX_REPLAYS` newest, each with
+  its newest `MAX_REPLAY_STEPS` steps.
+- `answers.json`: what the service answered against what came true, by variant: an array of flat
+  objects, at most `MAX_ANSWER_VARIANTS`.
+- `monitoring.json`: how the pipeline itself is doing (`contract.monitoring`).
+
+Only `inputs.parquet` and `calibration.parquet` are needed: any other file is absent where there is
+nothing to tell yet, and from snapshots of earlier pipelines. No JSON file holds NaN: a figure that
+is no number is null.
 """
 
 from __future__ import annotations
@@ -42,15 +62,36 @@ OBSERVED = "observed.parquet"
 LEADERBOARD = "leaderboard.json"
 VERDICT = "verdict.json"
 MONITORING = "monitoring.json"
-FILES: tuple[str, ...] = (
-    INPUTS,
-    CALIBRATION,
+LIVE_SCORES = "live_scores.parquet"
+VERDICTS = "verdicts.json"
+DRIFT = "drift.json"
+REPLAYS = "replays.json"
+ANSWERS = "answers.json"
+EVIDENCE_FILES: tuple[str, ...] = (
     FORECASTS,
     OBSERVED,
+    LIVE_SCORES,
     LEADERBOARD,
-    VERDICT,
-    MONITORING,
+    VERDICTS,
+    DRIFT,
+    REPLAYS,
+    ANSWERS,
 )
+"""Files that answer questions about the past; no forecast rests on them."""
+
+FILES: tuple[str, ...] = (INPUTS, CALIBRATION, VERDICT, MONITORING, *EVIDENCE_FILES)
+
+FORECAST_ROWS = 200_000
+"""Rows of `forecasts.parquet`; the service holds them in about 70 bytes each."""
+OBSERVED_ROWS = 200_000
+"""Rows of `observed.parquet`."""
+LIVE_SCORE_ROWS = 50_000
+"""Rows of `live_scores.parquet`."""
+MAX_VERDICTS = 200
+MAX_DRIFT_REPORTS = 200
+MAX_REPLAYS = 20
+MAX_REPLAY_STEPS = 2_000
+MAX_ANSWER_VARIANTS = 1_000
 
 BAND_QUANTILE = "band_quantile"
 """Calibration input: the trailing conformal quantile of scaled errors, half a band's width."""

@@ -6,6 +6,7 @@ Training, backtest, replay and serving call `to_target_units`; a card stores the
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+_PLAIN: Final = 700.0
+"""`exp` of a smaller number is finite."""
 
 SHARE_FLOOR: Final = 1e-6
 """Percent. A model's share below it counts as it, so that no segment adds up to zero."""
@@ -68,16 +72,44 @@ def to_target_units(
     """
     values = np.asarray(output, dtype=np.float64)
     last = np.asarray(last_value, dtype=np.float64)
+    if values.shape == (1, 3) and last.shape == (1,) and len(steps) == 1:
+        row = _one_row(steps[0], values, last.item())
+        if row is not None:
+            return row
     if values.ndim != 2 or values.shape[1] != 3 or last.shape != (values.shape[0],):
         raise ValueError(
             f"output has shape {values.shape} and last_value {last.shape}; "
             "the contract is (rows, 3) and (rows,); check the model's graph and the caller"
         )
     _refuse_not_finite(values)
-    for step in steps:
-        values = _apply(step, values, last, segment)
+    # What overflows becomes infinite and is refused below; numpy's warning would add nothing.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in steps:
+            values = _apply(step, values, last, segment)
     _refuse_not_finite(values)
     return values
+
+
+def _one_row(step: Step, values: FloatArray, last: float) -> FloatArray | None:
+    """The same for one row at a fraction of the cost; None where the result is not plainly finite.
+
+    Products and sums of plain floats are those of numpy to the last bit; only numpy's `exp` is
+    not the standard library's, so it stays.
+    """
+    lower, middle, upper = values[0].tolist()
+    if step is Step.INVERSE_LOG_RETURN:
+        # False for NaN; exp() of more may overflow, which the path for many rows tells.
+        if not (lower < _PLAIN and middle < _PLAIN and upper < _PLAIN):
+            return None
+        lower, middle, upper = np.exp(values)[0].tolist()
+        lower, middle, upper = last * lower, last * middle, last * upper
+    elif step is Step.INVERSE_DIFFERENCE:
+        lower, middle, upper = last + lower, last + middle, last + upper
+    else:
+        return None
+    if not (isfinite(lower) and isfinite(middle) and isfinite(upper)):
+        return None
+    return np.array(((lower, middle, upper),))
 
 
 def _apply(

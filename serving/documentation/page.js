@@ -31,34 +31,10 @@ let specification = null;
 const resolve = (schema) => schema && schema.$ref
   ? specification.components.schemas[schema.$ref.split("/").pop()] : schema;
 
-// Live values take the place of the examples in the document, so that every example works.
-const live = { problem: null, origin: null, features: null, last_value: null, shares: false };
-
-async function learn(health) {
+// The newest forecasts of one problem that answers, for the card at the top.
+async function newest(health) {
   const ready = health.problems.find((problem) => problem.ready);
-  live.problem = (ready || health.problems[0] || {}).problem || null;
-  if (!ready) return;
-  const [latest, model] = await Promise.all([
-    json(`/forecasts/${encodeURIComponent(ready.problem)}/latest`),
-    json(`/models/${encodeURIComponent(ready.problem)}`),
-  ]);
-  if (latest && latest.forecasts.length) live.origin = latest.forecasts[0].origin;
-  if (model) {
-    const { features, example, steps: units } = model.card;
-    live.shares = units.includes("share_of_segment");
-    live.features = Object.fromEntries(features.map((f, i) => [f.name, example.features[0][i]]));
-    live.last_value = example.last_value[0];
-  }
-  return latest;
-}
-
-function enliven(example) {
-  if (typeof example !== "object" || example === null) return example;
-  const copy = { ...example };
-  for (const name of ["problem", "origin", "features", "last_value"]) {
-    if (name in copy && live[name] !== null) copy[name] = live[name];
-  }
-  return copy;
+  return ready ? json(`/v1/forecasts/${encodeURIComponent(ready.problem)}/latest`) : null;
 }
 
 function state(health, latest) {
@@ -164,8 +140,8 @@ function coloured(text) {
 
 function field(parameter) {
   const schema = parameter.schema || {};
-  const given = (schema.examples || [])[0] ?? parameter.example ?? schema.default ?? "";
-  const value = parameter.name === "problem" && live.problem ? live.problem : given;
+  // The document holds live values as examples, so that every one of them works.
+  const value = parameter.example ?? (schema.examples || [])[0] ?? schema.default ?? "";
   const input = el("input", { name: parameter.name, value, autocomplete: "off" });
   const label = el("label", {},
     el("span", {}, el("span", { class: "name" }, parameter.name),
@@ -178,24 +154,30 @@ function field(parameter) {
 function requestOf(method, path, fields, body) {
   let address = path;
   const query = new URLSearchParams();
+  const headers = body ? { "Content-Type": "application/json" } : {};
   for (const { parameter, input } of fields) {
     if (parameter.in === "path") {
       address = address.replace(`{${parameter.name}}`, encodeURIComponent(input.value));
-    } else if (input.value !== "") query.set(parameter.name, input.value);
+    } else if (input.value !== "") {
+      if (parameter.in === "header") headers[parameter.name] = input.value;
+      else query.set(parameter.name, input.value);
+    }
   }
   if ([...query].length) address += `?${query}`;
-  return { address, options: {
-    method: method.toUpperCase(),
-    ...(body ? { body: body.value, headers: { "Content-Type": "application/json" } } : {}),
-  } };
+  return { address, options: { method: method.toUpperCase(), headers, ...(body ? { body: body.value } : {}) } };
 }
 
 function curlOf({ address, options }) {
-  const url = `${location.origin}${address}`;
-  if (!options.body) return `curl -s '${url}'`;
-  let body = options.body;
-  try { body = JSON.stringify(JSON.parse(body)); } catch { /* shown as it is being typed */ }
-  return `curl -s '${url}' \\\n  -H 'Content-Type: application/json' \\\n  -d '${body.replaceAll("'", "'\\''")}'`;
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const parts = [`curl -s ${quoted(`${location.origin}${address}`)}`];
+  if (!["GET", options.body ? "POST" : "GET"].includes(options.method)) parts.push(`-X ${options.method}`);
+  for (const [name, value] of Object.entries(options.headers)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
+  if (options.body) {
+    let body = options.body;
+    try { body = JSON.stringify(JSON.parse(body)); } catch { /* shown as it is being typed */ }
+    parts.push(`-d ${quoted(body)}`);
+  }
+  return parts.join(" \\\n  ");
 }
 
 async function sendTo(request, target, button) {
@@ -225,10 +207,8 @@ async function sendTo(request, target, button) {
 function bodyForm(operation) {
   const media = operation.requestBody && operation.requestBody.content["application/json"];
   if (!media) return null;
-  // A share cannot be forecast from the features of one series.
-  const examples = Object.values(media.examples || {})
-    .filter((example) => !(live.shares && "features" in example.value));
-  const text = (example) => JSON.stringify(enliven(example.value), null, 2);
+  const examples = Object.values(media.examples || {});
+  const text = (example) => JSON.stringify(example.value, null, 2);
   const area = el("textarea", { spellcheck: "false", "aria-label": "body" });
   area.value = examples.length ? text(examples[0]) : "{}";
   const choice = el("select", { "aria-label": "example",
@@ -300,7 +280,7 @@ function open() {
 async function start() {
   const [document_, health] = await Promise.all([json("/openapi.json"), json("/health")]);
   specification = document_;
-  const latest = await learn(health);
+  const latest = await newest(health);
   state(health, latest);
   render();
 }

@@ -1,1 +1,1 @@
-"""Forecasts over HTTP: the newest ones, from a past origin, or from features that are given."""
+"""Forecasts over HTTP: the newest, from origins or ranges of them, or from features given."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from serving.dependencies import AppParts
 from serving.errors import problem_responses
@@ -44,5 +46,7 @@ async def ready(parts: AppParts) -> Readiness:
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(parts: AppParts) -> Response:
-    """Counters, histograms and gauges in Prometheus' text format."""
-    return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    """Counters, histograms and gauges in Prometheus' text format, of all workers together."""
+    # Files of the other workers are read, so not on the event loop.
+    text = await asyncio.to_thread(parts.metrics.text)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

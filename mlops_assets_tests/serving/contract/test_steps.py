@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving.contract.steps import FloatArray, IntArray, Step, needs_segment, to_target_units
 
@@ -103,3 +105,25 @@ def test_an_output_that_is_no_number_is_refused_at_its_own_row(steps: tuple[Step
 def test_only_shares_need_segments() -> None:
     assert needs_segment(SHARES)
     assert not needs_segment((Step.INVERSE_DIFFERENCE, Step.INVERSE_LOG_RETURN))
+
+
+@given(
+    step=st.sampled_from((Step.INVERSE_LOG_RETURN, Step.INVERSE_DIFFERENCE)),
+    output=st.tuples(*[st.floats(-1e300, 1e300) | st.floats(-1, 1)] * 3),
+    last=st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_one_row_alone_is_bit_for_bit_the_row_among_others_or_refused_as_there(
+    step: Step, output: tuple[float, float, float], last: float
+) -> None:
+    def found(count: int) -> list[float] | str:
+        try:
+            values = to_target_units((step,), rows(*[output] * count), np.full(count, last))
+            return [float(value) for value in values[0]]
+        except ValueError as error:
+            return str(error)
+
+    alone, among = found(1), found(5)
+    assert alone == among
+    assert [math.copysign(1, v) for v in alone if isinstance(v, float)] == [
+        math.copysign(1, v) for v in among if isinstance(v, float)
+    ]

@@ -1,0 +1,1 @@
+"""Steering what is served: traffic between variants, rolling back, an immediate look."""

@@ -1,0 +1,1 @@
+"""What speaks for and against the served models over HTTP: scores, verdicts, drift, replays."""

@@ -1,0 +1,1 @@
+"""Observed values over HTTP, for charts."""

@@ -1,0 +1,1 @@
+"""Published batch forecasts over HTTP, as they were made."""

@@ -1,0 +1,1 @@
+"""The published problems and their series over HTTP."""

@@ -1,0 +1,1 @@
+"""The model registry, read and written without MLflow."""
