@@ -13,15 +13,14 @@ from mlops_assets.evaluation.assets import backtest_key, report_key
 from mlops_assets.features.assets import features_key
 from mlops_assets.features.design import lay_rows
 from mlops_assets.forecasting import live
-from mlops_assets.forecasting.monitoring_figures import monitoring_figures, read_watch_tables
 from mlops_assets.forecasting.snapshot import INPUT_WINDOW, snapshot_files
+from mlops_assets.forecasting.watch_tables import read_watch_tables
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.orchestration.clock import Clock, real_now
 from mlops_assets.orchestration.freshness import freshness
 from mlops_assets.orchestration.resources import Platform, Tables
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.assets import champion_key
-from mlops_assets.promotion.champion import newest_verdict
 from mlops_assets.promotion.registry import Registry
 from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
@@ -133,8 +132,7 @@ def build_published_asset(
     ) -> dg.MaterializeResult[None]:
         recent = features.filter(pl.col("origin") > pl.col("origin").max() - INPUT_WINDOW)
         rows = lay_rows(recent, problem, steps=range(1, problem.horizon + 1))
-        store, as_of = tables.store(), clock.now()
-        watched = read_watch_tables(store, problem.name)
+        store, as_of, settings = tables.store(), clock.now(), platform.settings()
         files = snapshot_files(
             problem,
             rows=rows,
@@ -142,12 +140,13 @@ def build_published_asset(
             backtest=backtest,
             forecasts=forecasts,
             leaderboard=evaluation_report,
-            verdict=newest_verdict(champion),
-            monitoring=monitoring_figures(observations, champion, watched, as_of=as_of),
+            champion=champion,
+            watched=read_watch_tables(store, problem.name, namespace=settings.namespace),
+            as_of=as_of,
         )
-        draft = _draft(problem, platform.settings(), store, as_of, context.run.run_id)
+        draft = _draft(problem, settings, store, as_of, context.run.run_id)
         return dg.MaterializeResult(
-            metadata=_published_metadata(publish(store, draft, files), platform.settings().api_page)
+            metadata=_published_metadata(publish(store, draft, files), settings.api_page)
         )
 
     return published

@@ -1,19 +1,17 @@
 """How the pipeline itself is doing, for the snapshot's `monitoring.json`.
 
-Here: figures from the tables that watch the forecasts, where they exist. Not here: the tables
-themselves (the stage `monitoring`, which comes after this one, so they are read by name) and the
-form of the file (`serving.contract.monitoring`).
+Here: figures from the tables that watch the forecasts, where they exist. Not here: reading those
+tables (`forecasting.watch_tables`) and the form of the file (`serving.contract.monitoring`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
 
-from mlops_assets.storage.tables import TableStore
+from mlops_assets.forecasting.watch_tables import WatchTables
 from serving.contract.monitoring import (
     ChampionFigures,
     ControlFigures,
@@ -24,29 +22,6 @@ from serving.contract.monitoring import (
 
 LIVE_WINDOW: Final = timedelta(days=28)
 """Live figures are of the champion's forecasts that came true within so long before the newest."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WatchTables:
-    """What watches the forecasts; None is a table that was never written."""
-
-    live_scores: pl.DataFrame | None = None
-    control: pl.DataFrame | None = None
-    drift_report: pl.DataFrame | None = None
-
-
-def read_watch_tables(store: TableStore, problem: str) -> WatchTables:
-    """The tables of a problem, as far as they exist."""
-
-    def table(name: str) -> pl.DataFrame | None:
-        full = f"{problem}/{name}"
-        return store.read(full) if store.exists(full) else None
-
-    return WatchTables(
-        live_scores=table("live_scores"),
-        control=table("control"),
-        drift_report=table("drift_report"),
-    )
 
 
 def monitoring_figures(

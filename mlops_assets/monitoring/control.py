@@ -34,10 +34,10 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from mlops_assets.monitoring.live_scores import alias_moves
 from mlops_assets.monitoring.sequential import FloatArray, largest_e_values
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.control_state import CONTROL, ROLLS_BACK, ControlTest, no_control
+from mlops_assets.promotion.holders import alias_moves
 
 _PLACE: Final = ("series", "origin", "valid_time", "step")
 
@@ -103,7 +103,7 @@ def evaluate_control(
 
 
 def tenures(moves: pl.DataFrame) -> list[Tenure]:
-    """Who held the alias, oldest first; `moves` as `live_scores.alias_moves` gives them."""
+    """Who held the alias, oldest first; `moves` as `holders.alias_moves` gives them."""
     found: list[Tenure] = []
     for row in moves.iter_rows(named=True):
         recipe_id = json.loads(row["verdict"])["recipe_id"]

@@ -1,7 +1,8 @@
 """Live scores: what was said, beside what came true.
 
-Here: joining forecasts with their values and saying who held the alias when they were made, and
-the figures of that table. Not here: whether the champion is still sound (`monitoring.control`).
+Here: joining forecasts with their values and the role of their version when they were made, and the
+figures of that table. Not here: who held the alias (`promotion.holders`), whether the champion is
+still sound (`monitoring.control`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from mlops_assets.evaluation.metrics import row_loss
 from mlops_assets.features.design import targets
 from mlops_assets.forecasting.live import split_sound
 from mlops_assets.problem import ForecastProblem
+from mlops_assets.promotion.holders import alias_moves, with_holders
 
 _TIME: Final = pl.Datetime("us", "UTC")
 
@@ -116,19 +118,6 @@ def by_candidate(scores: pl.DataFrame, problem: ForecastProblem) -> pl.DataFrame
     ).sort("mae", "candidate", "role")
 
 
-def alias_moves(verdicts: pl.DataFrame, *, as_of: datetime) -> pl.DataFrame:
-    """The verdicts that say who held the alias, grain (as_of), oldest first.
-
-    Verdicts after `as_of` are not seen. A run as of the past records a verdict and moves nothing:
-    it is left out. Of several verdicts at one instant the last counts.
-    """
-    return (
-        verdicts.filter(pl.col("as_of") <= as_of)
-        .filter(pl.col("as_of") >= pl.col("as_of").cum_max())
-        .unique("as_of", keep="last", maintain_order=True)
-    )
-
-
 def _figures(scores: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     return scores.group_by(keys).agg(
         n=pl.len(),
@@ -140,14 +129,8 @@ def _figures(scores: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 
 
 def _with_roles(rows: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
-    holders = moves.select("as_of", holder="version").sort("as_of")
-    held = rows.sort("origin").join_asof(
-        holders, left_on="origin", right_on="as_of", strategy="backward"
-    )
-    is_champion = (pl.col("version") == pl.col("holder")).fill_null(value=False)
-    return held.with_columns(
-        role=pl.when(is_champion).then(pl.lit("champion")).otherwise(pl.lit("challenger"))
-    )
+    champion = pl.when("held").then(pl.lit("champion")).otherwise(pl.lit("challenger"))
+    return with_holders(rows, moves, named="held").with_columns(role=champion)
 
 
 def _segment(series: pl.Series, problem: ForecastProblem) -> pl.Expr:

@@ -61,6 +61,7 @@ def build_champion_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
             trigger=trigger_of(context.instance, context.run, problem.name),
         )
         store.write(table, history)  # at once: the alias has moved, whatever fails from here on
+        registry.retire(as_of=verdict.as_of)
         run_id = log_to_parent(texts={"verdict.json": verdict.model_dump_json(indent=2)})
         registry.tag_run(run_id, {"trigger": verdict.trigger})
         return dg.MaterializeResult(

@@ -17,7 +17,7 @@ import polars as pl
 
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.decision import decide
-from mlops_assets.promotion.registry import RegisteredVersion, Registry
+from mlops_assets.promotion.registry import HandMove, RegisteredVersion, Registry
 from mlops_assets.promotion.rollback import (
     Answer,
     LiveRecord,
@@ -25,6 +25,7 @@ from mlops_assets.promotion.rollback import (
     bar_sentence,
     barred_recipes,
     last_move,
+    roll_back_verdict,
     standing_alarms,
 )
 from mlops_assets.promotion.verdict import Incumbent, Verdict
@@ -102,7 +103,7 @@ def hold_look(
         problem=problem,
         registry=registry,
         holder=registry.holder(),
-        history=as_history(history),
+        history=with_move_by_hand(as_history(history), registry.move_by_hand()),
         as_of=as_of,
     )
     if look.holder is not None and as_of < _since(look.holder, look.history):
@@ -159,6 +160,31 @@ def evidence_of(verdict: Mapping[str, Any]) -> str:
     # Sums over threads differ in their last bits from run to run.
     rounded = sorted((name, f"{loss:.9g}") for name, loss in losses.items())
     return json.dumps([str(verdict["last_origin"]), rounded])
+
+
+def with_move_by_hand(history: pl.DataFrame, move: HandMove | None) -> pl.DataFrame:
+    """The history with the roll back that was made through the API, unless it holds it already.
+
+    The API moves the alias and tags its version; what follows from a roll back, such as the time
+    for which the other recipe is barred, follows from this table.
+
+    Args:
+        history: schema `HISTORY`.
+        move: what the registry tells; None: nobody used the API.
+    """
+    newest = last_move(history)
+    if move is None or newest is None or move.as_of <= newest:
+        return history
+    latest = json.loads(history.row(-1, named=True)["verdict"])
+    verdict = roll_back_verdict(
+        history,
+        holder=Incumbent(candidate=latest["candidate"], recipe_id=latest["recipe_id"]),
+        target=move.target,
+        as_of=move.as_of,
+        reasons=move.reasons[:-1],  # the last one is the outcome, which the verdict says itself
+    )
+    by_hand = verdict.model_copy(update={"trigger": "by hand"})
+    return append_verdict(history, by_hand, move.target)
 
 
 def append_verdict(

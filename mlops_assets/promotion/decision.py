@@ -13,7 +13,8 @@ correction (Berger 1982, Technometrics 24:295-300).
 
 **Several challengers** share the level by Holm 1979. Once there is an incumbent every other
 candidate is a challenger, baselines included: that is how an incumbent that is significantly worse
-than the strongest baseline loses the alias to it.
+than the strongest baseline loses the alias to it. A candidate with `promotable: false` is on the
+leaderboard only: it is no challenger, so it neither wins nor takes a share of the level.
 
 **Several looks** share a budget: each look after the first is made at the level
 yearly_error_budget / looks_per_year. The chance of any false promotion in a year of at most that
@@ -27,7 +28,8 @@ too.
 
 **No incumbent**: the strongest baseline stands in for it, at first_look_alpha; a challenger that
 passes takes the alias at once, otherwise the baseline does. An incumbent whose recipe is no longer
-among the candidates cannot be refitted: the same test decides, at the level of a later look.
+among the candidates that may serve is not refitted: the same test decides, at the level of a later
+look.
 
 **Nobody passes**: the incumbent recipe's newest fit takes the alias without a test (refresh) when
 its sanity checks pass, else the version that holds it stays (keep).
@@ -112,7 +114,7 @@ def decide(
         NoSaneFitError: a baseline should take the alias, and all their fits are faulty.
     """
     rows = judged_rows(backtest, problem)
-    present = incumbent if incumbent and _has_recipe(rows, incumbent) else None
+    present = incumbent if incumbent and _may_stay(rows, incumbent, problem) else None
     state = _open_look(rows, problem, present, look_alpha(problem, incumbent, look))
     tests = _run_tests(state)
     winner = _winner(state, tests, {*faulty_fits, *barred})
@@ -127,6 +129,7 @@ def decide(
         tests=tests,
         reasons=(
             *_opening(state, incumbent, present, look),
+            *_compared_only(state),
             *(_explain(state, name, tests, faulty_fits, barred) for name in state.challengers),
             outcome,
         ),
@@ -152,11 +155,22 @@ def _recipe_id(rows: pl.DataFrame, candidate: str) -> str:
     return str(rows.filter(pl.col("candidate") == candidate)["recipe_id"][0])
 
 
-def _has_recipe(rows: pl.DataFrame, incumbent: Incumbent) -> bool:
+def _may_stay(rows: pl.DataFrame, incumbent: Incumbent, problem: ForecastProblem) -> bool:
+    """Whether the incumbent's recipe is among the candidates that may serve."""
+    if incumbent.candidate in problem.compared_only:
+        return False
     same = (pl.col("candidate") == incumbent.candidate) & (
         pl.col("recipe_id") == incumbent.recipe_id
     )
     return not rows.filter(same).is_empty()
+
+
+def _compared_only(state: _Look) -> list[str]:
+    """One sentence on the candidates that are no challengers; none without such."""
+    names = [name for name in state.overall if name in state.problem.compared_only]
+    if not names:
+        return []
+    return [f"For comparison only, never promoted (`promotable: false`): {', '.join(names)}."]
 
 
 def _open_look(
@@ -169,7 +183,7 @@ def _open_look(
     # A baseline that is not the strongest cannot pass, yet it counts for Holm once there is an
     # incumbent: which baseline is strongest is itself read from the data.
     baselines = set(rows.filter("baseline")["candidate"])
-    excluded = {holder} if present else baselines
+    excluded = {*({holder} if present else baselines), *problem.compared_only}
     return _Look(
         rows=rows,
         problem=problem,
@@ -329,7 +343,7 @@ def _opening(
     if present is None:
         return [
             f"The incumbent {incumbent.candidate} (recipe {incumbent.recipe_id}) is no longer "
-            "among the candidates and cannot be refitted: the strongest baseline "
+            "among the candidates that may serve, so it is not refitted: the strongest baseline "
             f"{state.strongest} stands in for it; {level}."
         ]
     return [

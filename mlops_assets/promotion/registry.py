@@ -8,9 +8,11 @@ the verdict (`promotion.decision`, `promotion.rollback`) and that a run as of th
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,7 +27,15 @@ if TYPE_CHECKING:
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
+TAG_BY: Final = "verdict_by"
+"""Tag of a version that a person gave the alias through the API: who that was."""
 
+KEPT_VERSIONS: Final = 30
+"""Newest versions of each candidate that stay, whatever holds an alias."""
+KEPT_ALIASES: Final = timedelta(weeks=104)
+"""Age at which a dated alias is removed; a version that holds one stays."""
+
+_DATED: Final = re.compile(r"origin-(\d{8})(?:-.+)?")
 _TAGS: Final = frozenset({"candidate", "recipe_id", "as_of", "data_version"})
 """Tags that every version of the pipeline has."""
 
@@ -49,6 +59,15 @@ class RegisteredVersion:
     def incumbent(self) -> Incumbent:
         """The recipe behind it."""
         return Incumbent(candidate=self.candidate, recipe_id=self.recipe_id)
+
+
+@dataclass(frozen=True)
+class HandMove:
+    """A roll back that a person asked the API for, as the tags of its target tell it."""
+
+    target: RegisteredVersion
+    as_of: datetime
+    reasons: tuple[str, ...]
 
 
 class Registry:
@@ -76,11 +95,26 @@ class Registry:
                 return None
             raise
 
+    def move_by_hand(self) -> HandMove | None:
+        """The roll back through the API that gave the holder its alias; None where none did."""
+        holder = self.holder()
+        if holder is None:
+            return None
+        tags = self._client.get_model_version(self.name, holder.version).tags
+        if TAG_BY not in tags or tags.get("verdict") != "roll_back":
+            return None
+        return HandMove(
+            target=holder,
+            as_of=datetime.fromisoformat(tags["verdict_as_of"]),
+            reasons=tuple(tags["verdict_reasons"].splitlines()),
+        )
+
     def apply(self, verdict: Verdict, versions: Mapping[str, str]) -> RegisteredVersion:
         """Move the aliases as the verdict says, and tag the champion's version with it.
 
         `champion` goes to the verdict's candidate (its new version, but for `keep`), the dated
-        alias `origin-YYYYMMDD` with it, and `challenger` to the best of the others.
+        alias `origin-YYYYMMDD` with it, and `challenger` to the best of the others. Each version
+        of this run gets the dated alias of its candidate, `origin-YYYYMMDD-<candidate>`.
 
         Args:
             verdict: what the gate decided.
@@ -96,13 +130,15 @@ class Registry:
                     f"this run (registered: {', '.join(versions) or 'none'}); materialise its "
                     "model asset and the champion together"
                 )
-            version = versions[verdict.candidate]
-            self._crown(version, verdict)
+            self._alias(CHAMPION, versions[verdict.candidate])
         champion = self._champion()
+        self._alias(_dated(verdict), champion.version)
+        for candidate, version in versions.items():
+            self._alias(f"{_dated(verdict)}-{candidate}", version)
         self._tag(champion.version, verdict)
         runner_up = next((c for c in verdict.mean_losses if c != champion.candidate), None)
         if runner_up is not None and runner_up in versions:
-            self._client.set_registered_model_alias(self.name, CHALLENGER, versions[runner_up])
+            self._alias(CHALLENGER, versions[runner_up])
         return champion
 
     def roll_back(self, verdict: Verdict, target: RegisteredVersion) -> RegisteredVersion:
@@ -115,10 +151,11 @@ class Registry:
             target: who takes the alias.
         """
         before = self._champion()
-        self._crown(target.version, verdict)
+        for alias in (CHAMPION, _dated(verdict)):
+            self._alias(alias, target.version)
         self._tag(target.version, verdict)
         if before.version != target.version:
-            self._client.set_registered_model_alias(self.name, CHALLENGER, before.version)
+            self._alias(CHALLENGER, before.version)
             self._client.set_model_version_tag(
                 self.name, before.version, "rolled_back_as_of", verdict.as_of.isoformat()
             )
@@ -150,6 +187,32 @@ class Registry:
         ]
         return sorted(chosen, key=lambda v: (v.as_of, int(v.version)), reverse=True)
 
+    def retire(self, *, as_of: datetime) -> list[str]:
+        """Remove dated aliases older than `KEPT_ALIASES`, then versions that nothing asks for.
+
+        A version stays while it holds an alias or is one of the `KEPT_VERSIONS` newest of its
+        candidate. The run that logged a version keeps its files.
+
+        Args:
+            as_of: the present; what is newer is left alone.
+
+        Returns:
+            The versions that were removed, oldest first.
+        """
+        held = self._client.get_registered_model(self.name).aliases
+        old = {alias for alias in held if _is_before(alias, as_of - KEPT_ALIASES)}
+        for alias in sorted(old):
+            self._client.delete_registered_model_alias(self.name, alias)
+        kept = {str(version) for alias, version in held.items() if alias not in old}
+        seen: Counter[str] = Counter()
+        removed = []
+        for found in self.versions():
+            seen[found.candidate] += 1
+            if seen[found.candidate] > KEPT_VERSIONS and found.version not in kept:
+                self._client.delete_model_version(self.name, found.version)
+                removed.append(found.version)
+        return removed[::-1]
+
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Tag an MLflow run."""
         for name, value in tags.items():
@@ -175,10 +238,8 @@ class Registry:
             )
         return champion
 
-    def _crown(self, version: str, verdict: Verdict) -> None:
-        dated = f"origin-{verdict.as_of:%Y%m%d}"
-        for alias in (CHAMPION, dated):
-            self._client.set_registered_model_alias(self.name, alias, version)
+    def _alias(self, alias: str, version: str) -> None:
+        self._client.set_registered_model_alias(self.name, alias, version)
 
     def _tag(self, version: str, verdict: Verdict) -> None:
         figures = verdict.model_dump(mode="json", include={"tests", "mean_losses", "alpha", "look"})
@@ -190,6 +251,16 @@ class Registry:
         }
         for name, value in tags.items():
             self._client.set_model_version_tag(self.name, version, name, value)
+
+
+def _dated(verdict: Verdict) -> str:
+    return f"origin-{verdict.as_of:%Y%m%d}"
+
+
+def _is_before(alias: str, instant: datetime) -> bool:
+    """Whether an alias is a dated one of a day before the instant's."""
+    dated = _DATED.fullmatch(alias)
+    return dated is not None and dated[1] < f"{instant.astimezone(UTC):%Y%m%d}"
 
 
 def _described(version: ModelVersion) -> RegisteredVersion:

@@ -203,6 +203,7 @@ def find_target(
         for v in versions
         if v.incumbent != holder
         and v.incumbent not in barred
+        and v.candidate not in problem.compared_only
         and (servable is None or v.recipe_id in servable)
     ]
     previous = previous_recipe(history, holder)

@@ -133,12 +133,38 @@ class TableStore:
         Raises:
             TableMissingError: it has never been written.
         """
-        if not self._is_delta(table):
-            raise self._missing(table)
-        rows = pl.scan_delta(self._delta(table))
+        rows = self.scan_delta(table)
         if partitions is not None:
             rows = rows.filter(pl.col(partition_by).is_in(list(partitions)))
         return rows.collect()
+
+    def scan_delta(self, table: str) -> pl.LazyFrame:
+        """The rows of a Delta table, to be narrowed before they are read.
+
+        Raises:
+            TableMissingError: it has never been written.
+        """
+        if not self._is_delta(table):
+            raise self._missing(table)
+        return pl.scan_delta(self._delta(table))
+
+    def add_columns(self, table: str, schema: pl.Schema, *, partition_by: str) -> None:
+        """Give a Delta table the columns of `schema` that it lacks; null in the stored rows.
+
+        Raises:
+            TableMissingError: it has never been written.
+        """
+        stored = self.scan_delta(table).collect_schema()
+        if schema.keys() - stored.keys():
+            import deltalake
+
+            deltalake.write_deltalake(
+                self.files.address(table),
+                pl.DataFrame(schema=schema),
+                partition_by=[partition_by],
+                mode="append",
+                schema_mode="merge",
+            )
 
     def data_version(self, table: str) -> str:
         """What the table holds now, in one word.

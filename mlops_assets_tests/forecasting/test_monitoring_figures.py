@@ -1,19 +1,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
 from mlops_assets.forecasting.assets import build_published_asset
-from mlops_assets.forecasting.monitoring_figures import (
-    WatchTables,
-    monitoring_figures,
-    read_watch_tables,
-)
-from mlops_assets.storage.tables import TableStore
+from mlops_assets.forecasting.monitoring_figures import monitoring_figures
+from mlops_assets.forecasting.watch_tables import WatchTables
 from mlops_assets_tests.ingestion.market import problem, sample, source
 from serving.contract.monitoring import (
     ChampionFigures,
@@ -111,16 +106,6 @@ def test_drift_is_of_the_newest_report() -> None:
     )
     expected = DriftFigures(share_drifted=0.25, concept_drift=False)
     assert figures(WatchTables(drift_report=reports)).drift == expected
-
-
-def test_tables_are_read_by_name_where_they_exist(tmp_path: Path) -> None:
-    store = TableStore(str(tmp_path))
-    control = pl.DataFrame({"alarm": [True]})
-    store.write("water/control", control)
-    watched = read_watch_tables(store, "water")
-    assert watched.control is not None
-    assert watched.control.equals(control)
-    assert (watched.live_scores, watched.drift_report) == (None, None)
 
 
 def test_the_snapshot_is_published_after_the_assets_that_watch() -> None:

@@ -5,10 +5,11 @@ import polars as pl
 import pytest
 
 from mlops_assets.monitoring.control import evaluate_control, faults, tenures
-from mlops_assets.monitoring.live_scores import alias_moves, score
+from mlops_assets.monitoring.live_scores import score
 from mlops_assets.monitoring.sequential import largest_e_values
 from mlops_assets.promotion.champion import empty_history
 from mlops_assets.promotion.control_state import CONTROL
+from mlops_assets.promotion.holders import alias_moves
 from mlops_assets_tests.evaluation.frames import share_problem
 from mlops_assets_tests.monitoring.scored import at, history, observed, problem, said, verdict
 

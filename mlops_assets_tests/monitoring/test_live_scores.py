@@ -8,7 +8,6 @@ import pytest
 from mlops_assets.forecasting import live
 from mlops_assets.monitoring.live_scores import (
     LIVE_SCORES,
-    alias_moves,
     by_candidate,
     score,
     summary,
@@ -97,26 +96,6 @@ def test_the_champion_is_who_held_the_alias_at_the_origin() -> None:
     champions = found.filter(pl.col("role") == "champion")
     assert champions.select("origin", "version").rows() == [(at(1), "1"), (at(2), "2")]
     assert set(found["role"]) == {"champion", "challenger"}
-
-
-def test_a_run_as_of_the_past_does_not_rewrite_who_was_champion() -> None:
-    verdicts = history(
-        verdict(1, "1", "ridge"), verdict(3, "2", "forest"), verdict(2, "2", "forest")
-    )
-
-    assert alias_moves(verdicts, as_of=at(9))["version"].to_list() == ["1", "2"]
-
-
-def test_of_two_verdicts_at_one_instant_the_last_counts() -> None:
-    verdicts = history(verdict(1, "1", "ridge"), verdict(1, "2", "forest"))
-
-    assert alias_moves(verdicts, as_of=at(9))["version"].to_list() == ["2"]
-
-
-def test_a_verdict_of_later_than_the_clock_is_not_seen() -> None:
-    verdicts = history(verdict(1, "1", "ridge"), verdict(3, "2", "forest"))
-
-    assert alias_moves(verdicts, as_of=at(2))["version"].to_list() == ["1"]
 
 
 def test_the_summary_has_the_figures_of_each_version() -> None:

@@ -73,6 +73,7 @@ def test_without_skill_the_baseline_takes_the_alias(shelf: Shelf) -> None:
     assert shelf.aliases() == {
         "champion": versions["last_value"],
         "origin-20240201": versions["last_value"],
+        **{f"origin-20240201-{name}": version for name, version in versions.items()},
         "challenger": versions["ridge"],
     }
 
@@ -224,3 +225,47 @@ def test_what_started_the_run_is_part_of_the_verdict(shelf: Shelf) -> None:
 
     assert verdict.trigger == history["trigger"][0] == newest_verdict(history)["trigger"]
     assert verdict.trigger == "schedule"
+
+
+def test_a_roll_back_through_the_api_is_recorded_and_bars_the_recipe_that_lost_the_alias(
+    shelf: Shelf,
+) -> None:
+    _, history, versions = look(shelf, empty_history(), as_of=START)
+    moved = START + timedelta(hours=5)
+    roll_back_as_the_api_does(shelf, versions["last_value"], at=moved)
+
+    verdict, longer, newer = look(shelf, history, as_of=START + timedelta(days=1))
+
+    assert longer["decision"].to_list() == ["promote", "roll_back", "refresh"]
+    by_hand = newest_verdict(longer.head(2))
+    assert by_hand["as_of"] == "2024-02-01T05:00:00Z"
+    assert (by_hand["candidate"], by_hand["previous"]) == ("last_value", "ridge")
+    assert by_hand["trigger"] == "by hand"
+    assert by_hand["reasons"][1] == "ops: it looks wrong"  # type: ignore[index]
+    assert (verdict.candidate, verdict.previous) == ("last_value", "last_value")
+    assert any("2024-02-08 05:00 UTC" in reason for reason in verdict.reasons)
+    assert shelf.aliases()["champion"] == newer["last_value"]
+
+
+def test_a_roll_back_through_the_api_is_recorded_once(shelf: Shelf) -> None:
+    _, history, versions = look(shelf, empty_history(), as_of=START)
+    roll_back_as_the_api_does(shelf, versions["last_value"], at=START + timedelta(hours=5))
+    _, once, _ = look(shelf, history, as_of=START + timedelta(days=1))
+
+    _, again, _ = look(shelf, once, as_of=START + timedelta(days=2))
+
+    assert again["decision"].to_list() == ["promote", "roll_back", "refresh", "refresh"]
+
+
+def roll_back_as_the_api_does(shelf: Shelf, version: str, *, at: datetime) -> None:
+    """Alias and tags as `POST /v1/rollback` leaves them."""
+    name = shelf.registry.name
+    shelf.client.set_registered_model_alias(name, "champion", version)
+    tags = {
+        "verdict": "roll_back",
+        "verdict_as_of": at.isoformat(),
+        "verdict_reasons": "Rolled back by hand from ridge.\nops: it looks wrong\nOutcome.",
+        "verdict_by": "ops",
+    }
+    for key, value in tags.items():
+        shelf.client.set_model_version_tag(name, version, key, value)

@@ -191,6 +191,47 @@ def test_a_barred_challenger_is_tested_and_told_and_does_not_take_the_alias() ->
     assert sentence.endswith("It cannot take the alias: it was rolled back.")
 
 
+def compared_only(name: str) -> ForecastProblem:
+    """The small problem with a candidate that may never serve."""
+    described = small_problem().model_dump()
+    compared = {"family": "ridge", "features": "volatility", "promotable": False}
+    described["candidates"] |= {name: compared}
+    return ForecastProblem.model_validate(described)
+
+
+def test_a_candidate_for_comparison_only_is_no_challenger_and_the_verdict_says_so() -> None:
+    frame = make_frame({"last_value": 1.0, "ridge": 0.9, "prophet": 0.5})
+
+    verdict = judge(frame, problem=compared_only("prophet"))
+
+    assert verdict.candidate == "ridge"
+    assert {test.challenger for test in verdict.tests} == {"ridge"}
+    assert verdict.mean_losses["prophet"] < verdict.mean_losses["ridge"]
+    assert (
+        verdict.reasons[1] == "For comparison only, never promoted (`promotable: false`): prophet."
+    )
+
+
+def test_a_candidate_for_comparison_only_takes_no_share_of_the_level() -> None:
+    frame = make_frame({"last_value": 1.0, "ridge": 0.97, "prophet": 0.97}, seed=2)
+
+    alone = judge(frame, problem=compared_only("prophet"))
+    together = judge(frame)
+
+    (own,) = (test for test in alone.tests if test.purpose == "better")
+    assert own.holm_p_value == own.p_value
+    assert find(together, "ridge", "last_value").p_value == own.p_value
+
+
+def test_an_incumbent_that_was_made_a_comparison_gives_way() -> None:
+    frame = make_frame({"last_value": 1.0, "ridge": 0.7})
+
+    verdict = judge(frame, RIDGE, problem=compared_only("ridge"))
+
+    assert (verdict.decision, verdict.candidate) == ("promote", "last_value")
+    assert "no longer among the candidates" in verdict.reasons[0]
+
+
 @pytest.mark.parametrize("frame_names", [("last_value", "forest"), ("last_value", "ridge")])
 def test_an_incumbent_whose_recipe_is_gone_is_tested_as_if_there_were_none_at_a_later_level(
     frame_names: tuple[str, ...],

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from mlops_assets.promotion import registry as registry_module
 from mlops_assets.promotion.registry import Registry, RegistryError
 from mlops_assets_tests.evaluation.frames import START
 from mlops_assets_tests.promotion.registered import Shelf, verdict
@@ -28,6 +29,9 @@ def test_a_promotion_moves_champion_dated_alias_and_challenger(shelf: Shelf) -> 
     assert shelf.aliases() == {
         "champion": versions["ridge"],
         "origin-20240201": versions["ridge"],
+        "origin-20240201-last_value": versions["last_value"],
+        "origin-20240201-ridge": versions["ridge"],
+        "origin-20240201-boosting": versions["boosting"],
         "challenger": versions["boosting"],
     }
 
@@ -66,7 +70,7 @@ def test_a_refresh_moves_the_alias_to_the_new_version_of_the_same_recipe(shelf: 
     assert aliases["origin-20240208"] == second["ridge"]
 
 
-def test_keep_leaves_champion_and_dated_aliases_where_they_are(shelf: Shelf) -> None:
+def test_keep_leaves_the_champion_and_dates_it(shelf: Shelf) -> None:
     first = shelf.add("ridge")
     shelf.registry.apply(verdict("promote", "ridge", losses=["ridge"]), first)
     before = shelf.aliases()
@@ -76,7 +80,10 @@ def test_keep_leaves_champion_and_dated_aliases_where_they_are(shelf: Shelf) -> 
     champion = shelf.registry.apply(kept, second)
 
     assert champion.version == first["ridge"]
-    assert shelf.aliases() == before
+    assert shelf.aliases() == before | {
+        "origin-20240208": first["ridge"],  # who serves after that verdict
+        "origin-20240208-ridge": second["ridge"],  # what was fitted for it
+    }
 
 
 def test_the_verdict_is_tagged_on_the_champions_version(shelf: Shelf) -> None:
@@ -129,7 +136,9 @@ def test_a_roll_back_moves_the_alias_to_an_existing_version_and_keeps_the_dated_
         "champion": first["ridge"],
         "challenger": second["boosting"],
         "origin-20240201": first["ridge"],
+        "origin-20240201-ridge": first["ridge"],
         "origin-20240208": second["boosting"],
+        "origin-20240208-boosting": second["boosting"],
         "origin-20240215": first["ridge"],
     }
     assert shelf.tags(first["ridge"])["verdict"] == "roll_back"
@@ -153,3 +162,51 @@ def test_a_version_that_someone_registered_by_hand_is_not_listed(shelf: Shelf) -
     shelf.client.create_model_version(shelf.registry.name, source=str(shelf.settings.namespace))
 
     assert shelf.registry.versions() == []
+
+
+def test_versions_beyond_the_newest_of_their_candidate_go_unless_an_alias_holds_them(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "KEPT_VERSIONS", 2)
+    weeks = [START + k * WEEK for k in range(4)]
+    ridges = [shelf.add("ridge", as_of=week)["ridge"] for week in weeks]
+    forest = shelf.add("forest", as_of=START)["forest"]
+    shelf.client.set_registered_model_alias(shelf.registry.name, "mine", ridges[0])
+
+    assert shelf.registry.retire(as_of=weeks[-1]) == [ridges[1]]
+
+    left = {v.version for v in shelf.registry.versions()}
+    assert left == {ridges[0], ridges[2], ridges[3], forest}
+    assert shelf.registry.retire(as_of=weeks[-1]) == []
+
+
+def test_a_dated_alias_is_removed_after_104_weeks_and_frees_its_version(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "KEPT_VERSIONS", 1)
+    first = shelf.add("ridge", as_of=START)
+    shelf.registry.apply(verdict("promote", "ridge", losses=["ridge"]), first)
+    second = shelf.add("ridge", as_of=START + WEEK)
+    next_week = verdict("refresh", "ridge", losses=["ridge"], as_of=START + WEEK)
+    shelf.registry.apply(next_week, second)
+
+    assert shelf.registry.retire(as_of=START + 104 * WEEK) == []
+    assert "origin-20240201" in shelf.aliases()
+
+    assert shelf.registry.retire(as_of=START + 105 * WEEK - timedelta(days=6)) == [first["ridge"]]
+    assert shelf.aliases() == {
+        "champion": second["ridge"],
+        "origin-20240208": second["ridge"],
+        "origin-20240208-ridge": second["ridge"],
+    }
+
+
+def test_a_version_of_another_hand_is_never_removed(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "KEPT_VERSIONS", 0)
+    shelf.client.create_model_version(shelf.registry.name, source=str(shelf.settings.namespace))
+
+    assert shelf.registry.retire(as_of=START) == []
+
+    assert shelf.client.get_model_version(shelf.registry.name, "1").version

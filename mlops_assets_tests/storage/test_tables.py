@@ -141,3 +141,22 @@ def test_the_version_of_a_delta_table_moves_with_each_commit(store: TableStore) 
 
     assert store.data_version("p/raw") != before
     assert deltalake.DeltaTable(f"{store.root}/p/raw").version() == 1
+
+
+def test_a_column_that_is_added_is_null_in_stored_rows_and_taken_in_new_ones(
+    store: TableStore,
+) -> None:
+    merge(store, rows((1, 1.0)))
+    wider = rows((2, 2.0)).with_columns(caller=pl.lit("ada"))
+    for _ in range(2):
+        store.add_columns("p/raw", wider.schema, partition_by="month")
+    assert store.read_delta("p/raw")["caller"].to_list() == [None]
+
+    merge(store, wider)
+    assert store.read_delta("p/raw").sort("valid_time")["caller"].to_list() == [None, "ada"]
+
+
+def test_a_delta_table_can_be_narrowed_before_it_is_read(store: TableStore) -> None:
+    merge(store, rows((1, 1.0), (2, 2.0)))
+    found = store.scan_delta("p/raw").filter(pl.col("close") > 1).select("close").collect()
+    assert found["close"].to_list() == [2.0]

@@ -28,6 +28,7 @@ PAGE_ROWS: Final = 100_000
 """Rows that are held in memory at a time."""
 
 _PARTITION: Final = "month"
+_STORED: Final = {**SCHEMA, _PARTITION: pl.String()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,10 @@ def collect_answers(
     Raises:
         PredictionLogError: the log's database does not answer.
     """
-    if not store.exists(table):
+    if store.exists(table):
+        # An earlier release's table lacks columns.
+        store.add_columns(table, pl.Schema(_STORED), partition_by=_PARTITION)
+    else:
         _merge(store, table, pl.DataFrame(schema=SCHEMA))
     exists = reader.exists()
     inserted = repeated = 0

@@ -32,7 +32,8 @@ SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     ID: pl.Int64,
     **{name: _DTYPES[kind] for name, kind in COLUMNS.items()},
 }
-"""Rows as they are read: the log's number of the row, then the contract's columns."""
+"""Rows as they are read: the log's number of the row, then the contract's columns; those of
+`contract.prediction_log.LATER` are null in rows that an earlier release wrote."""
 
 
 class PredictionLogError(RuntimeError):
@@ -66,23 +67,29 @@ class LogReader:
     def page(self, *, after: int, limit: int) -> pl.DataFrame:
         """Rows numbered above `after`, at most `limit`, ascending; schema `SCHEMA`.
 
+        A column that the log lacks, since an earlier release made it, is null.
+
         Raises:
             PredictionLogError: the database does not answer.
         """
         import sqlalchemy as sa
 
         table = _table()
-        query = (
-            sa.select(table)
-            .where(
-                table.c.problem == self.problem,
-                table.c.model_name == self.model_name,
-                table.c[ID] > after,
+        with self._connected() as connection:
+            if connection is None:
+                return _frame([])
+            stored = {column["name"] for column in sa.inspect(connection).get_columns(TABLE)}
+            query = (
+                sa.select(*(c if c.name in stored else _null(c) for c in table.columns))
+                .where(
+                    table.c.problem == self.problem,
+                    table.c.model_name == self.model_name,
+                    table.c[ID] > after,
+                )
+                .order_by(table.c[ID])
+                .limit(limit)
             )
-            .order_by(table.c[ID])
-            .limit(limit)
-        )
-        return _frame(self._rows(query))
+            return _frame(connection.execute(query).all())
 
     def answer_at(self, number: int) -> str | None:
         """The `answer_id` of the row with this number; None when there is none.
@@ -93,12 +100,10 @@ class LogReader:
         import sqlalchemy as sa
 
         table = _table()
-        rows = self._rows(sa.select(table.c.answer_id).where(table.c[ID] == number))
-        return str(rows[0][0]) if rows else None
-
-    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        query = sa.select(table.c.answer_id).where(table.c[ID] == number)
         with self._connected() as connection:
-            return [] if connection is None else connection.execute(query).all()
+            found = None if connection is None else connection.execute(query).scalar()
+        return None if found is None else str(found)
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection | None]:
@@ -158,6 +163,12 @@ def _table() -> sa.TableClause:
     }
     columns = [sa.column(name, kinds[kind]) for name, kind in COLUMNS.items()]
     return sa.table(TABLE, sa.column(ID, sa.BigInteger), *columns)
+
+
+def _null(column: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
+    import sqlalchemy as sa
+
+    return sa.null().label(column.name)
 
 
 def _frame(rows: Sequence[sa.Row[Any]]) -> pl.DataFrame:

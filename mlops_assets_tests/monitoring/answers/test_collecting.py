@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,24 +13,33 @@ import pytest
 from mlops_assets.monitoring.answers.collecting import Collected, collect_answers
 from mlops_assets.monitoring.answers.reading import SCHEMA, LogReader, PredictionLogError
 from mlops_assets.storage.tables import TableStore
-from mlops_assets_tests.serving.logs import KINDS, database, row
-from serving.log_database import LogDatabase, Row
+from mlops_assets_tests.serving.logs import KINDS, database, row, table_of_an_earlier_release, write
+from serving.contract.prediction_log import LATER
+from serving.contract.prediction_log import TABLE as LOG
 
 TABLE = "water/prediction_log"
 NOON = datetime(2026, 3, 2, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
-def answered(answer_id: str, **changes: object) -> Row:
+def answered(answer_id: str, **changes: object) -> dict[str, Any]:
     """A row of the problem `water` in the sample data."""
     return row(answer_id, problem="water", model_name="sample.water", **changes)
 
 
-def log(address: str, rows: Sequence[Row]) -> None:
+def log(address: str, rows: Sequence[Mapping[str, object]]) -> None:
     """Write rows as the service does."""
-    writer = LogDatabase(address)
-    writer.open()
-    writer.insert(rows)
-    writer.close()
+    write(address, *rows)
+
+
+def log_as_earlier(address: str, values: Mapping[str, object]) -> None:
+    """Write a row into a log that lacks the columns `LATER`."""
+    import sqlalchemy as sa
+
+    earlier = {name: value for name, value in values.items() if name not in LATER}
+    marks = ", ".join(f":{name}" for name in earlier)
+    insert = sa.text(f"INSERT INTO {LOG} ({', '.join(earlier)}) VALUES ({marks})")
+    with table_of_an_earlier_release(address).begin() as connection:
+        connection.execute(insert, earlier)
 
 
 def collect(address: str, store: TableStore, *, page_rows: int = 100) -> Collected:
@@ -66,6 +76,31 @@ def test_a_row_comes_back_as_it_was_written(kind: str, tmp_path: Path, store: Ta
     assert found["answered_at"].utcoffset() == timedelta(0)
     assert store.read_delta(TABLE).drop("month").schema == SCHEMA
     assert collected.newest_answered_at == NOON
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_log_of_an_earlier_release_is_read_without_the_columns_it_lacks(
+    kind: str, tmp_path: Path, store: TableStore
+) -> None:
+    with database(kind, tmp_path) as address:
+        log_as_earlier(address, answered("a"))
+        collect(address, store)
+    (found,) = store.read_delta(TABLE).rows(named=True)
+    assert (found["answer_id"], found["caller"], found["returned"]) == ("a", None, None)
+
+
+def test_a_table_of_an_earlier_release_takes_rows_of_this_one(
+    address: str, store: TableStore
+) -> None:
+    log_as_earlier(address, answered("a"))
+    collect(address, store)
+    kept = store.read_delta(TABLE).drop(list(LATER))
+    other = TableStore(f"{store.root}-earlier")
+    other.merge(TABLE, kept, keys=("answer_id",), partition_by="month")
+    log(address, [answered("b", caller="ada", returned=False)])
+    assert collect(address, other).inserted == 1
+    rows = other.read_delta(TABLE).sort("id").select("answer_id", "caller", "returned").rows()
+    assert rows == [("a", None, None), ("b", "ada", False)]
 
 
 def test_each_reading_brings_what_is_new_and_nothing_twice(address: str, store: TableStore) -> None:
