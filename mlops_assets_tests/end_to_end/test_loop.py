@@ -76,6 +76,7 @@ def test_every_candidate_is_registered_and_the_aliases_follow_the_verdict(
     assert {alias: str(version) for alias, version in aliases.items()} == {
         "champion": summary.champion.version,
         "origin-20250610": summary.champion.version,
+        **{f"origin-20250610-{name}": str(found.version) for name, found in versions.items()},
         "challenger": str(versions["boosting"].version),
     }
     model, card = registry.model(summary.champion.version)
