@@ -7,7 +7,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup up test check bench soak lock clean
+.PHONY: help setup up test check audit bench soak lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ up: $(STAMP) ## run the loop if there is no champion yet, then Dagster, MLflow a
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## lint, formatting, types, import rules, docs, definitions, white space
+check: $(STAMP) ## lint, formatting, types, import rules, docs, definitions, white space, audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -38,6 +38,10 @@ check: $(STAMP) ## lint, formatting, types, import rules, docs, definitions, whi
 	$(BIN)/python -m pytest -q mlops_assets_tests/architecture
 	$(BIN)/dagster definitions validate --workspace workspace.yaml
 	git diff --check "$$(git hash-object -t tree /dev/null)"
+	$(BIN)/python .ci/audit.py
+
+audit: $(STAMP) ## look every locked package up among known vulnerabilities
+	$(BIN)/python .ci/audit.py
 
 bench: $(STAMP) ## run the benchmarks; each prints its ratios
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
