@@ -5,6 +5,8 @@ Here: which parts exist and how they are connected. Not here: what any of them d
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -50,6 +52,10 @@ from serving.storage import PublishedStorage
 
 _MEGA: Final = 1_000_000
 _KILO: Final = 1_000
+_FIRST_LOOK_SECONDS: Final = 5.0
+"""No request is taken before the last good models are loaded from the disk, or this time is up."""
+_SWITCH_SECONDS: Final = 0.0005
+"""A thread in the background hands over to a waiting request after this time, not Python's 5 ms."""
 
 _DESCRIPTION: Final = """\
 Forecasts from the newest champion, with what they rest on: every answer names model, version,
@@ -67,6 +73,9 @@ def create_app(settings: ServingSettings, *, clock: Clock = utc_now) -> FastAPI:
         parts.prediction_log.start()
         for poller in parts.pollers:
             poller.start()
+        # What lies on the disk answers the first request; each worker process waits for its own.
+        for poller in parts.pollers:
+            await asyncio.to_thread(poller.wait_for_first, timeout_seconds=_FIRST_LOOK_SECONDS)
         try:
             yield
         finally:
@@ -194,4 +203,5 @@ def app_from_environment() -> FastAPI:
     Raises:
         ServingSettingsError: a setting cannot be used.
     """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     return create_app(load_serving_settings())

@@ -55,6 +55,7 @@ class LogDatabase:
         self._insert: _Insert | None = None
         self._table: sa.Table | None = None
         self._table_fits = False
+        self._file: tuple[int, int] | None = None
 
     def open(self) -> None:
         """Load the driver of the address; a connection is made with the first rows.
@@ -93,10 +94,12 @@ class LogDatabase:
         assert table is not None
         assert statement is not None
         try:
+            self._leave_a_removed_file(engine)
             if not self._table_fits:
                 _make_folder(engine)
                 _make_table(engine, table)
                 self._table_fits = True
+                self._file = _file_of(engine)
             with engine.begin() as connection:
                 for text, values in statement.pages(rows):
                     connection.exec_driver_sql(text, values)
@@ -106,6 +109,12 @@ class LogDatabase:
             # The driver's error: SQLAlchemy's repeats the statement, which is long.
             cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
             raise LogUnreachableError(f"{type(cause).__name__}: {cause}") from cause
+
+    def _leave_a_removed_file(self, engine: sa.Engine) -> None:
+        """Close SQLite's file when another, or none, is in its place; rows would go nowhere."""
+        if self._table_fits and _file_of(engine) != self._file:
+            engine.dispose()
+            self._table_fits = False
 
     def close(self) -> None:
         """Give connections back."""
@@ -162,18 +171,39 @@ def _unusable(why: str) -> LogAddressError:
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    """An engine that opens the file for each batch, so that a file that was removed is noticed."""
+    """An engine with one connection that stays open, and whose commits wait for no disk.
+
+    Opening and closing the file for each batch would write its journal back and wait for the disk
+    each time. A machine that goes dark loses the newest batches, as it loses those in the queue; a
+    process that dies loses none that was committed.
+    """
     import sqlalchemy as sa
 
     engine = sa.create_engine(
-        url, poolclass=sa.pool.NullPool, connect_args={"timeout": _BUSY_SECONDS}
+        url,
+        poolclass=sa.pool.QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
     )
 
     @sa.event.listens_for(engine, "connect")
     def _readers_do_not_block(connection: Any, _: object) -> None:  # noqa: ANN401 - any driver's
         connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
 
     return engine
+
+
+def _file_of(engine: sa.Engine) -> tuple[int, int] | None:
+    """Which file SQLite's path leads to, as device and number; None for no file, or a server."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    try:
+        found = Path(engine.url.database).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_folder(engine: sa.Engine) -> None:

@@ -28,11 +28,15 @@ class Poller:
         self._first = first
         self._pause = pause_seconds
         self._stop = threading.Event()
+        self._began = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"serving-{name}", daemon=True)
 
     def _run(self) -> None:
-        if self._first is not None:
-            self._first()
+        try:
+            if self._first is not None:
+                self._first()
+        finally:
+            self._began.set()
         while not self._stop.is_set():
             self._poll()
             self._stop.wait(self._pause)
@@ -40,6 +44,10 @@ class Poller:
     def start(self) -> None:
         """Begin to poll."""
         self._thread.start()
+
+    def wait_for_first(self, *, timeout_seconds: float) -> bool:
+        """Wait until `first` is done; False when the time is up before."""
+        return self._began.wait(timeout_seconds)
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """Ask the thread to stop and wait for the call that is under way, up to the timeout."""

@@ -24,6 +24,22 @@ def test_a_poller_looks_again_and_again_until_it_is_closed() -> None:
     assert not poller.running
 
 
+def test_the_first_look_can_be_waited_for() -> None:
+    may_look, looked = threading.Event(), threading.Event()
+
+    def first() -> None:
+        may_look.wait(30)
+        looked.set()
+
+    poller = Poller("test", lambda: None, pause_seconds=0.001, first=first)
+    poller.start()
+    assert not poller.wait_for_first(timeout_seconds=0.01)
+    may_look.set()
+    assert poller.wait_for_first(timeout_seconds=30)
+    assert looked.is_set()
+    poller.close()
+
+
 def test_what_was_refused_is_tried_again_after_the_stated_number_of_looks() -> None:
     retries = Retries(3)
     assert not retries.must_wait("problem", "version 1")
