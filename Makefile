@@ -44,7 +44,7 @@ audit: $(STAMP) ## look every locked package up among known vulnerabilities
 	$(BIN)/python .ci/audit.py
 
 bench: $(STAMP) ## run the benchmarks; each prints its ratios
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in benchmarks/*.py benchmarks/serving/{peers,swaps,costs,faults}.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 soak: $(STAMP) ## run the long tests, which CI leaves out
 	$(BIN)/python -m pytest -m soak --timeout 3600

@@ -55,7 +55,8 @@ def published_forecasts(
         verdicts: history of the champion, newest last.
         until: the newest origin that is published; there are later ones where the present is past.
         as_of: the present; later verdicts are not seen.
-        max_rows: whole origins, the newest, of at most so many rows; the newest one always.
+        max_rows: whole origins, the newest, of at most so many rows: first the champions', then
+            the others'; the newest one of both always.
 
     Returns:
         The contract's `forecasts.parquet`, sorted by series, origin, version and step; text is
@@ -67,8 +68,10 @@ def published_forecasts(
     held = with_holders(recent, alias_moves(verdicts, as_of=as_of), named="champion")
     # Versions are numbers of the registry; as text, "10" would come before "9".
     number = pl.col("version").cast(pl.Int64)
-    kept = held.filter(pl.col("champion") | (number == number.max().over("candidate")))
-    kept = newest_groups(kept, "origin", max_rows=max_rows)
+    others = held.filter(~pl.col("champion"), number == number.max().over("candidate"))
+    champions = newest_groups(held.filter("champion"), "origin", max_rows=max_rows)
+    others = newest_groups(others, "origin", max_rows=max_rows - len(champions))
+    kept = pl.concat([champions, others])
     columns = [name for name in SCHEMA if name not in _NOT_PUBLISHED]
     text = [name for name in columns if SCHEMA[name] == pl.String]
     return (

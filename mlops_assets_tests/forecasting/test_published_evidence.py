@@ -110,11 +110,30 @@ def test_champions_of_their_time_and_the_newest_version_of_each_candidate_are_pu
 
 
 def test_the_newest_whole_origins_within_the_row_cap_are_published() -> None:
-    forecasts = pl.concat([said("1", "ridge", 1, 2, 3, series=name) for name in ("a", "b")])
+    champion = pl.concat([said("2", "forest", 3, 4, 5, series=name) for name in ("a", "b")])
 
     # Two rows an origin: a third origin would make six.
-    assert {origin for _, origin, _ in kept(forecasts, max_rows=5)} == {2, 3}
-    assert len(kept(forecasts, max_rows=5)) == 4
+    assert kept(champion, max_rows=5) == [
+        ("2", 4, True),
+        ("2", 5, True),
+        ("2", 4, True),
+        ("2", 5, True),
+    ]
+
+
+def test_champions_take_of_the_row_cap_what_they_need_and_others_the_rest() -> None:
+    champion, other = said("2", "forest", 3, 4, 5), said("10", "ridge", 3, 4, 5)
+
+    published = kept(pl.concat([champion, other]), max_rows=5)
+
+    assert [origin for version, origin, _ in published if version == "2"] == [3, 4, 5]
+    assert [origin for version, origin, _ in published if version == "10"] == [4, 5]
+
+
+def test_the_newest_origin_of_every_candidate_is_published_whatever_the_row_cap() -> None:
+    champion, other = said("2", "forest", 3, 4, 5), said("10", "ridge", 3, 4, 5)
+
+    assert kept(pl.concat([champion, other]), max_rows=1) == [("10", 5, False), ("2", 5, True)]
 
 
 def test_origins_of_the_last_90_days_are_published() -> None:
