@@ -23,6 +23,7 @@ STOP_SECONDS: Final = 10
 KEEP_ALIVE_SECONDS: Final = 30
 """An idle connection is closed after this time."""
 _FACTORY: Final = "serving.app:app_from_environment"
+_HTTP: Final = "serving.bounded_http:BoundedHttp"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,7 +80,7 @@ def server_options(settings: ServingSettings) -> dict[str, Any]:
         "port": settings.api_port,
         "workers": settings.api_workers,
         "loop": "uvloop",
-        "http": "httptools",
+        "http": _HTTP,
         "ws": "none",
         "lifespan": "on",
         "log_config": log_configuration(settings.api_log),

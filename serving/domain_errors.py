@@ -83,6 +83,13 @@ class RateExceededError(ServingError):
         self.wait_seconds = wait_seconds
 
 
+class LargeHeadError(ServingError):
+    """More headers, or a longer address, than any request needs."""
+
+    code = "large-head"
+    title = "Address and headers are too large"
+
+
 class SlowRequestError(ServingError):
     """A body that did not arrive in time."""
 

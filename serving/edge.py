@@ -24,7 +24,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access.policy import Access
-from serving.domain_errors import ServingError, SlowRequestError, TimeIsUpError
+from serving.domain_errors import (
+    LargeHeadError,
+    ServingError,
+    SlowRequestError,
+    TimeIsUpError,
+)
 from serving.errors import REQUEST_ID_HEADER, domain_problem
 from serving.instrumentation import NOBODY, Metrics
 from serving.structured_logs import REQUEST
@@ -32,6 +37,9 @@ from serving.structured_logs import REQUEST
 _LOG = logging.getLogger(__name__)
 _ACCESS_LOG = logging.getLogger("serving.access")
 
+MAX_HEADERS: Final = 100
+MAX_HEAD_BYTES: Final = 65_536
+"""Path, query and headers may have so many bytes together."""
 UNMATCHED: Final = "unmatched"
 """The route of a request that no endpoint took."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -114,6 +122,7 @@ class Edge:
         REQUEST.set(state)
         self._deadlines.watch(exchange)
         try:
+            _refuse_large_head(scope)
             state["caller"] = self._access.admit(scope, headers)
             await self._app(scope, exchange.receive, exchange.send)
         except ServingError as error:
@@ -180,6 +189,24 @@ class Edge:
                 status,
                 extra={"status": status, "ms": round(seconds * 1000, 3), "route": route},
             )
+
+
+def _refuse_large_head(scope: Scope) -> None:
+    """Pass a request whose address and headers are of a usual size.
+
+    Raises:
+        LargeHeadError: they are not.
+    """
+    headers = scope["headers"]
+    size = len(b"".join(itertools.chain.from_iterable(headers)))
+    size += len(scope["path"]) + len(scope["query_string"])
+    if len(headers) > MAX_HEADERS or size > MAX_HEAD_BYTES:
+        raise LargeHeadError(
+            value=f"{len(headers)} headers, {size} bytes",
+            rule=f"a request may have {MAX_HEADERS} headers, and {MAX_HEAD_BYTES} bytes in path, "
+            "query and headers",
+            remedy="send less, or long lists in a body",
+        )
 
 
 _Allowance = tuple[int, bool]

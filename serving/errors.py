@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from serving.domain_errors import (
     KeyNeededError,
+    LargeHeadError,
     NotAllowedError,
     NotLoggedError,
     NotReadyError,
@@ -45,6 +46,7 @@ STATUS: Final[dict[type[ServingError], HTTPStatus]] = {
     NotAllowedError: HTTPStatus.FORBIDDEN,
     RateExceededError: HTTPStatus.TOO_MANY_REQUESTS,
     SlowRequestError: HTTPStatus.REQUEST_TIMEOUT,
+    LargeHeadError: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     TimeIsUpError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -57,6 +59,8 @@ _HTTP_KINDS: Final[dict[int, tuple[str, str]]] = {
 
 _SHOWN_FAULTS = 5
 _SHOWN_CHARACTERS = 200
+_SHOWN_IN_ALL: Final = 1000
+"""A value that came in, or a path, is shown up to here: an answer must not grow with a request."""
 
 
 class ProblemDetails(BaseModel):
@@ -116,13 +120,14 @@ def problem_response(
 ) -> Response:
     """One problem document."""
     request_id: str = getattr(request.state, "request_id", "")
+    value = None if value is None else _cut(value)
     said = "" if value is None else f"{value}: "
     document = ProblemDetails(
         type=f"/docs#{code}",
         title=title,
         status=status,
         detail=f"{said}{rule}; {remedy}",
-        instance=request.url.path,
+        instance=_cut(request.url.path),
         value=value,
         rule=rule,
         remedy=remedy,
@@ -137,6 +142,10 @@ def problem_response(
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["Retry-After"] = "5"
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=sent)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_IN_ALL else f"{text[:_SHOWN_IN_ALL]}..."
 
 
 def domain_problem(request: Request, error: ServingError) -> Response:
@@ -176,13 +185,17 @@ async def _serving_error(request: Request, error: Exception) -> Response:
 async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = error.errors()
+    # FastAPI reads a body as JSON only where the header says that it is.
+    is_unread = any(isinstance(fault.get("input"), bytes) for fault in faults)
     return problem_response(
         request,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         code="invalid-request",
         title="The request does not have the documented form",
         rule=" | ".join(_rule(fault) for fault in faults[:_SHOWN_FAULTS]),
-        remedy="send what /docs describes",
+        remedy="send JSON with the header Content-Type: application/json, as /docs describes"
+        if is_unread
+        else "send what /docs describes",
         value=", ".join(_place(fault) for fault in faults[:_SHOWN_FAULTS]),
     )
 
@@ -191,7 +204,7 @@ def _place(fault: dict[str, Any]) -> str:
     place = ".".join(str(part) for part in fault["loc"])
     shown = fault.get("input")
     # An absent key has the whole body as its input, which says nothing about the fault.
-    if fault["type"] == "missing" or isinstance(shown, (dict, list)):
+    if fault["type"] == "missing" or isinstance(shown, (dict, list, bytes)):
         return place
     return f"{place} = {ascii(shown)[:_SHOWN_CHARACTERS]}"
 

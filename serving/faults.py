@@ -54,7 +54,9 @@ def find_fault(error: msgspec.ValidationError, sent: object, *, part: str) -> Fa
     candidates = _walk(sent, _STEP.findall(place), part)
     for path, value in candidates:
         if found is None or _KINDS.get(type(value)) == found["kind"]:
-            shown = "" if isinstance(value, dict | list) else f" = {value!a}"
+            # None for a whole part is a part that could not be read.
+            hidden = isinstance(value, dict | list) or (value is None and path == part)
+            shown = "" if hidden else f" = {value!a}"
             return Fault(f"{path}{shown}"[:_SHOWN_CHARACTERS], rule)
     return Fault(part + place.removeprefix("$"), rule)
 

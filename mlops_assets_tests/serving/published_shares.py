@@ -7,6 +7,7 @@ and `band_upper` as the band's offsets to the angle of the share.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -143,12 +144,17 @@ def share_calibration() -> list[Row]:
 
 
 def publish_shares(
-    world: World, inputs: list[Row] | None = None, calibration: list[Row] | None = None
+    world: World,
+    inputs: list[Row] | None = None,
+    calibration: list[Row] | None = None,
+    *,
+    files: Mapping[str, bytes] | None = None,
 ) -> str:
     """Publish a snapshot of the problem of shares; returns its id."""
     return world.publish(
         inputs or share_rows(),
         calibration or share_calibration(),
+        files=files,
         folder_of=SHARES,
         problem=SHARES,
         title="Shares of drinks",

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from mlops_assets_tests.serving.published import NOW, World
 from serving.app import create_app
+from serving.bounded_http import BoundedHttp
 from serving.settings import ServingSettings
 
 _GIVE_UP_SECONDS = 60.0
@@ -38,9 +39,13 @@ def is_ready(client: httpx.Client) -> bool:
 
 
 @contextmanager
-def listening(app: FastAPI, *, host: str = "127.0.0.1") -> Iterator[httpx.Client]:
+def listening(
+    app: FastAPI, *, host: str = "127.0.0.1", http: type[BoundedHttp] = BoundedHttp
+) -> Iterator[httpx.Client]:
     """A real server on a free port of an address, and a client of it on loopback."""
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=0, log_level="warning", ws="none"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host=host, port=0, log_level="warning", ws="none", http=http)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -34,7 +34,7 @@ def describe_access(document: dict[str, Any]) -> None:
 def _describe(operation: dict[str, Any], *, administration: bool) -> None:
     keys: list[dict[str, list[str]]] = [{name: []} for name in _SCHEMES]
     operation["security"] = keys if administration else [{}, *keys]
-    statuses = [401, 429, 503]
+    statuses = [401, 429, 431, 503]
     if administration:
         statuses.append(403)
     if "requestBody" in operation:

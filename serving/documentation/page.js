@@ -13,6 +13,8 @@ const el = (tag, attributes = {}, ...children) => {
 };
 
 const anchor = (method, path) => `${method}${path.replace(/[^a-z0-9]+/gi, "-").replace(/-$/, "")}`;
+// Text in which backquotes mark code.
+const words = (text) => text.split("`").map((part, index) => index % 2 ? el("code", {}, part) : part);
 // A path that may break after each slash, and nowhere else.
 const steps = (path) => path.split(/(?<=.\/)/).flatMap((part) => [part, el("wbr")]);
 const age = (seconds) => {
@@ -28,6 +30,8 @@ const json = async (address) => {
 };
 
 let specification = null;
+const KEY_HEADER = "X-Api-Key";
+const key = () => document.getElementById("key").value.trim();
 const resolve = (schema) => schema && schema.$ref
   ? specification.components.schemas[schema.$ref.split("/").pop()] : schema;
 
@@ -100,7 +104,7 @@ function schemaTable(schema) {
     el("tbody", {}, ...rows.map(([name, property]) => el("tr", {},
       el("td", {}, el("code", {}, name), must.has(name) ? "" : el("span", { class: "quiet" }, " ?")),
       el("td", { class: "quiet" }, kind(property)),
-      el("td", {}, property.description || "")))));
+      el("td", {}, ...words(property.description || ""))))));
 }
 
 // All schemas that an answer or body is made of, outermost first.
@@ -146,7 +150,8 @@ function field(parameter) {
   const label = el("label", {},
     el("span", {}, el("span", { class: "name" }, parameter.name),
       parameter.required ? el("span", { class: "must", title: "required" }, " *") : "",
-      el("span", { class: "quiet" }, `  ${parameter.in}${parameter.description ? ", " : ""}${parameter.description || ""}`)),
+      el("span", { class: "quiet" }, `  ${parameter.in}${parameter.description ? ", " : ""}`,
+        ...words(parameter.description || ""))),
     input);
   return { parameter, input, label };
 }
@@ -171,6 +176,8 @@ function curlOf({ address, options }) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const parts = [`curl -s ${quoted(`${location.origin}${address}`)}`];
   if (!["GET", options.body ? "POST" : "GET"].includes(options.method)) parts.push(`-X ${options.method}`);
+  // The command may be passed on, so it names the key's place and not the key.
+  if (key()) parts.push(`-H "${KEY_HEADER}: $API_KEY"`);
   for (const [name, value] of Object.entries(options.headers)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
   if (options.body) {
     let body = options.body;
@@ -184,19 +191,20 @@ async function sendTo(request, target, button) {
   button.disabled = true;
   const start = performance.now();
   try {
-    const answer = await fetch(request.address, request.options);
+    const headers = { ...request.options.headers, ...(key() ? { [KEY_HEADER]: key() } : {}) };
+    const answer = await fetch(request.address, { ...request.options, headers });
     const text = await answer.text();
     const took = performance.now() - start;
     let pretty = text;
     if ((answer.headers.get("content-type") || "").includes("json")) {
       pretty = JSON.stringify(JSON.parse(text), null, 2);
     }
-    const headers = [...answer.headers].filter(([name]) => name.startsWith("x-"));
+    const told = [...answer.headers].filter(([name]) => name.startsWith("x-"));
     target.replaceChildren(el("h4", {}, "Answer"),
       el("div", { class: "row" },
         el("span", { class: `pill s${String(answer.status)[0]}` }, String(answer.status)),
         el("span", { class: "quiet" }, `${took.toFixed(1)} ms`),
-        ...headers.map(([name, value]) => el("code", { class: "quiet" }, `${name}: ${value}`))),
+        ...told.map(([name, value]) => el("code", { class: "quiet" }, `${name}: ${value}`))),
       coloured(pretty));
   } catch (error) {
     target.replaceChildren(el("h4", {}, "Answer"), el("p", { class: "s5" }, `No answer: ${error.message}`));
@@ -231,13 +239,14 @@ function endpoint(method, path, operation) {
   const schema = answers.map(([, answer]) => Object.values(answer.content || {})[0]).filter(Boolean)
     .map((media) => media.schema)[0];
   const body = el("div", { class: "body" },
-    ...(operation.description || "").split(/\n\s*\n/).map((paragraph) => el("p", {}, paragraph.replaceAll("`", ""))),
+    ...(operation.description || "").split(/\n\s*\n/).map((paragraph) => el("p", {}, ...words(paragraph))),
     fields.length ? el("h4", {}, "Parameters") : null, ...fields.map((f) => f.label),
     form && form.node,
     el("div", { class: "curl" }, line, copy), el("p", {}, button), target,
     form && schemas("Fields of the body", operation.requestBody.content["application/json"].schema),
     schemas("Fields of the answer", schema));
   body.addEventListener("input", refresh);
+  document.getElementById("key").addEventListener("input", refresh);
   refresh();
   return el("details", { class: "endpoint", id: anchor(method, path) },
     el("summary", {}, el("span", { class: `method ${method}` }, method.toUpperCase()),
@@ -280,6 +289,11 @@ function open() {
 async function start() {
   const [document_, health] = await Promise.all([json("/openapi.json"), json("/health")]);
   specification = document_;
+  if (!specification || !health) {
+    document.getElementById("endpoints").replaceChildren(el("p", {},
+      "The service does not describe itself to this page; open it as localhost or 127.0.0.1."));
+    return;
+  }
   const latest = await newest(health);
   state(health, latest);
   render();

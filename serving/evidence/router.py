@@ -21,9 +21,10 @@ from serving.evidence.schemas import (
     VerdictPage,
 )
 from serving.paging import page_size
+from serving.plain_queries import PLAIN_QUERY
 from serving.published_reading import PageQuery, answer, newest_snapshot
 
-router = APIRouter(prefix="/v1", tags=["evidence"])
+router = APIRouter(prefix="/v1", tags=["evidence"], dependencies=[PLAIN_QUERY])
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = problem_responses(404, 422, 503)
 

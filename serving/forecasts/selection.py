@@ -145,6 +145,12 @@ def _at_origin(deployment: Deployment, names: Sequence[str], origin: datetime) -
 def _in_range(
     deployment: Deployment, names: Sequence[str], *, begin: datetime, end: datetime | None
 ) -> list[Pair]:
+    if end is not None and begin >= end:
+        raise UnusableInputError(
+            value=f"from {begin.isoformat()} to {end.isoformat()}",
+            rule="the interval [from, to) needs an end after its start",
+            remedy="give an earlier `from` or a later `to`",
+        )
     rows = deployment.snapshot.inputs.rows
     pairs = [
         (name, origin)

@@ -86,6 +86,12 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+_RAW: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Forecasts; raw tensors follow the JSON where the request wants them",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 router = APIRouter(prefix="/v2", tags=["open inference protocol"], route_class=_ProtocolRoute)
 
 ModelPath = Annotated[
@@ -166,7 +172,7 @@ async def version_ready(model: ModelPath, version: VersionPath, parts: AppParts)
     "/models/{model}/infer",
     summary="Forecasts from tensors of features",
     response_model=InferenceAnswer,
-    responses=_errors(400, 404, 413, 503),
+    responses=_RAW | _errors(400, 404, 413, 503),
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def infer(model: ModelPath, request: Request) -> Response:
@@ -184,7 +190,7 @@ async def infer(model: ModelPath, request: Request) -> Response:
     "/models/{model}/versions/{version}/infer",
     summary="Forecasts of a version from tensors of features",
     response_model=InferenceAnswer,
-    responses=_errors(400, 404, 413, 503),
+    responses=_RAW | _errors(400, 404, 413, 503),
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def infer_version(model: ModelPath, version: VersionPath, request: Request) -> Response:

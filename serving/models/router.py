@@ -19,9 +19,10 @@ from serving.models.schemas import (
     VersionAnswer,
     VersionsAnswer,
 )
+from serving.plain_queries import PLAIN_QUERY
 from serving.provenance import set_headers
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], dependencies=[PLAIN_QUERY])
 
 _DEFAULT_LIMIT: Final = 20
 _MOST_VERSIONS: Final = 200

@@ -12,9 +12,10 @@ from serving.errors import problem_responses
 from serving.observations import service
 from serving.observations.schemas import ObservationPage, ObservationQuery
 from serving.paging import page_size
+from serving.plain_queries import PLAIN_QUERY
 from serving.published_reading import answer, newest_snapshot
 
-router = APIRouter(prefix="/v1", tags=["observations"])
+router = APIRouter(prefix="/v1", tags=["observations"], dependencies=[PLAIN_QUERY])
 
 
 @router.get(

@@ -18,9 +18,10 @@ from serving.past_forecasts.schemas import (
     ForecastPage,
     HistoryQuery,
 )
+from serving.plain_queries import PLAIN_QUERY
 from serving.published_reading import answer, newest_snapshot
 
-router = APIRouter(tags=["past forecasts"])
+router = APIRouter(tags=["past forecasts"], dependencies=[PLAIN_QUERY])
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = problem_responses(404, 422, 503)
 

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Query, Response
 from serving.dependencies import AppParts, ProblemPath
 from serving.errors import problem_responses
 from serving.paging import page_size
+from serving.plain_queries import PLAIN_QUERY
 from serving.problems import service
 from serving.problems.schemas import ProblemList, SeriesPage
 from serving.published_reading import PageQuery, answer, newest_snapshot
 
-router = APIRouter(prefix="/v1", tags=["problems"])
+router = APIRouter(prefix="/v1", tags=["problems"], dependencies=[PLAIN_QUERY])
 
 
 @router.get("/problems", summary="The published problems")

@@ -50,7 +50,7 @@ def test_the_alias_goes_to_the_newest_fit_of_the_recipe_that_held_it_before(
         until(lambda: answering(client) == "2", what="version 2 answers")
     body = answer.json()
     assert (body["before"], body["now"], body["gap"]) == ("3", "2", None)
-    assert "mlops rollback" in body["remaining"]
+    assert "at its next look" in body["remaining"]
     assert aliases(steered) == {"champion": "2", "challenger": "3", "origin-20260302": "2"}
     assert body["reasons"] == [
         "Rolled back by hand from second version 3 (recipe r2).",

@@ -130,9 +130,9 @@ def test_an_unknown_series_among_known_ones_is_named(client: httpx.Client) -> No
         ({"from": "2026-03-02T12:30:00Z"}, 404, "unknown-name", "3 published origins"),
         (
             {"from": "2026-03-02T12:00:00Z", "to": "2026-03-02T11:00:00Z"},
-            404,
-            "unknown-name",
-            "3 published origins",
+            422,
+            "unusable-input",
+            "an end after its start",
         ),
         ({"from": "0001-01-01T00:00:00+14:00"}, 422, "unusable-input", "was fitted on data up to"),
         ({"from": "9999-12-31T23:59:59-14:00"}, 404, "unknown-name", "3 published origins"),
