@@ -59,7 +59,7 @@ _SWITCH_SECONDS: Final = 0.0005
 """A thread in the background hands over to a waiting request after this time, not Python's 5 ms."""
 _GARBAGE_THRESHOLDS: Final = (10_000, 20, 50)
 """Python's search for cycles runs seldom, and never through what was loaded at the start: requests
-leave no cycles behind, and one whole search is a pause of a tenth of a second."""
+leave no cycles behind, and one whole search is a pause of 20 ms."""
 
 _DESCRIPTION: Final = """\
 Forecasts from the newest champion, with what they rest on: every answer names model, version,
