@@ -123,8 +123,9 @@ def _market(file: str) -> pl.DataFrame:
 def run_side(side: str, python: Path, windows: Path, epochs: int) -> dict[str, Any]:
     """Train one side in a process of its own; its figures."""
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"} if side == "ours" else {}
-    script = "lstm_training.py" if side == "ours" else "torch_loop.py"
-    command = [str(python), str(Path(__file__).with_name(script)), "--fit", str(windows)]
+    own = Path(__file__)
+    script = own if side == "ours" else own.parent / "measurement" / "torch_loop.py"
+    command = [str(python), str(script), "--fit", str(windows)]
     done = subprocess.run(
         [*command, "--epochs", str(epochs)],
         env={**os.environ, **flags},

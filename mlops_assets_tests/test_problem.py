@@ -54,6 +54,21 @@ def test_the_shipped_problem_loads_and_knows_its_parts() -> None:
     assert problem.candidates["random_forest"].window == timedelta(days=365)
 
 
+def test_a_candidate_that_is_not_enabled_is_as_if_it_were_not_in_the_file(tmp_path: Path) -> None:
+    document = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    candidates = document["attributes"]["candidates"]
+    for name, candidate in candidates.items():
+        candidate["enabled"] = name not in {"ridge", "drift"}
+    path = tmp_path / "defs.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    problem = load_problem(path)
+
+    assert set(problem.candidates) == set(candidates) - {"ridge", "drift"}
+    assert problem.baselines == ("last_value",)
+    assert problem.compared_only == ("prophet",)
+
+
 def test_a_misspelt_key_is_named_with_its_place(refused: Callable[[Change], str]) -> None:
     message = refused(lambda a: a["candidates"]["ridge"].update(target_clipp=4))
 
@@ -142,12 +157,12 @@ CONTRADICTIONS: dict[str, tuple[Change, str]] = {
     "unknown scale set": (
         lambda a: a["scale"].update(features="volatilty"),
         "(the whole file): scale.features 'volatilty' is no feature set; "
-        "use one of reversal, volatility, wide",
+        "use one of price_and_time, reversal, sequence, volatility, wide",
     ),
     "unknown feature set": (
         lambda a: a["candidates"]["ridge"].update(features="narrow"),
         "(the whole file): candidates.ridge.features 'narrow' is no feature set; "
-        "use one of reversal, volatility, wide",
+        "use one of price_and_time, reversal, sequence, volatility, wide",
     ),
     "lead past the horizon": (
         lambda a: a["evaluation"].update(leads=[1, 2]),
@@ -158,6 +173,11 @@ CONTRADICTIONS: dict[str, tuple[Change, str]] = {
         lambda a: [c.pop("baseline", None) for c in a["candidates"].values()],
         "(the whole file): candidates: none is a baseline; set `baseline: true` on at least one, "
         "since every promotion is measured against the strongest baseline",
+    ),
+    "a baseline that may not serve": (
+        lambda a: a["candidates"]["drift"].update(promotable=False),
+        "(the whole file): candidates.drift is a baseline with `promotable: false`; a baseline "
+        "must be able to serve when nothing proves better; drop one of the two keys",
     ),
     "freshness upside down": (
         lambda a: a["freshness"]["raw"].update(warn_after="5h"),

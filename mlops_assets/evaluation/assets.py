@@ -102,7 +102,7 @@ def build_backtest_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
         recipes = recipes_of(problem, features, rows)
         folds = plan_folds(problem, as_of=as_of, evaluate_from=start)
         forecasts, count = run_backtest(
-            rows, recipes, folds, store=tables.store(), log=context.log.info
+            rows, recipes, folds, store=tables.store(), fits=tables.fits(), log=context.log.info
         )
         table = add_bands(forecasts, rows, problem, evaluate_from=start)
         return dg.MaterializeResult(value=table, metadata=_backtest_metadata(table, count))
@@ -155,7 +155,10 @@ def build_report_asset(problem: ForecastProblem) -> dg.AssetsDefinition:
 
 def _caveats(problem: ForecastProblem, settings: Settings) -> tuple[str, ...]:
     synthetic = (SYNTHETIC,) if settings.data == "sample" else ()
-    return (*synthetic, *((CAVEAT,) if problem.target.transform == "log_return" else ()))
+    costs = (CAVEAT,) if problem.target.transform == "log_return" else ()
+    names = ", ".join(problem.compared_only)
+    compared = (f"For comparison only, never promoted: {names}.",) if names else ()
+    return (*synthetic, *costs, *compared)
 
 
 def _report_files(

@@ -15,6 +15,7 @@ import polars as pl
 
 from mlops_assets.evaluation.folds import Fold, fold_digests
 from mlops_assets.problem import ForecastProblem
+from mlops_assets.storage.kept_objects import KeptObjects
 from mlops_assets.storage.tables import TableStore
 from mlops_assets.training.bands import (
     calibrated,
@@ -22,7 +23,8 @@ from mlops_assets.training.bands import (
     with_scores,
     with_spread,
 )
-from mlops_assets.training.fit import ScaleFit, fit_recipe, known_by, scale_of
+from mlops_assets.training.fit import ScaleFit, known_by, scale_of
+from mlops_assets.training.recall import fit_or_recall
 from mlops_assets.training.recipe import Recipe
 from mlops_assets.training.target_units import points, target_units
 
@@ -53,6 +55,7 @@ def run_backtest(
     *,
     store: TableStore,
     log: Callable[[str], None],
+    fits: KeptObjects | None = None,
 ) -> tuple[pl.DataFrame, FoldCount]:
     """Location and scale of every recipe for every origin of the folds.
 
@@ -62,6 +65,7 @@ def run_backtest(
         folds: as `plan_folds` gives them.
         store: keeps complete folds.
         log: takes one line per fold computed.
+        fits: fits that were made before, by a final fit or another run; None: all are made.
 
     Returns:
         Grain (candidate, series, origin, step): candidate, recipe_id, refit_at, evaluated,
@@ -78,8 +82,9 @@ def run_backtest(
                 count.reused += 1
                 forecasts = store.read(table)
             else:
-                scale = scale or scale_of(recipe, rows, refit_at=fold.refit_at)
-                forecasts = _fold_forecasts(recipe, rows, fold, scale)
+                if fits is None:
+                    scale = scale or scale_of(recipe, rows, refit_at=fold.refit_at)
+                forecasts = _fold_forecasts(recipe, rows, fold, scale, fits)
                 count.computed += 1
                 if fold.complete:
                     store.write(table, forecasts)
@@ -168,10 +173,14 @@ def _banded(
 
 
 def _fold_forecasts(
-    recipe: Recipe, rows: pl.DataFrame, fold: Fold, scale: ScaleFit | None
+    recipe: Recipe,
+    rows: pl.DataFrame,
+    fold: Fold,
+    scale: ScaleFit | None,
+    fits: KeptObjects | None,
 ) -> pl.DataFrame:
     past = known_by(rows, fold.refit_at, "all")
-    fitted = fit_recipe(recipe, past, refit_at=fold.refit_at, scale=scale)
+    fitted = fit_or_recall(recipe, past, refit_at=fold.refit_at, scale=scale, kept=fits)
     ahead = rows.filter(pl.col("origin") >= fold.refit_at, pl.col("origin") < fold.end)
     location, predicted = fitted.predict(ahead)
     return ahead.select(*_KEYS, location=pl.Series(location), scale=pl.Series(predicted))

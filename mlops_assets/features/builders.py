@@ -135,6 +135,35 @@ def lagged_return(bars: Bars, source: str, *, lags: Sequence[int]) -> Columns:
     return {f"{source}_log_return_lag_{k}": lagged(value, k) for k in lags}
 
 
+def recent_bars(
+    bars: Bars, source: str, *, lookback: int, inputs: Sequence[str], baseline: int = 720
+) -> Columns:
+    """A sequence: the chosen inputs of each of the last `lookback` bars, the oldest bar first.
+
+    Inputs are `open`, `high`, `low`, `close`, `volume` as they came, the name of an exogenous
+    source for its value as of the bar, and measures of one bar: `return`, in units of `s_24`;
+    `location`, see `close_location`; `excess_volatility`, l less its mean over 24 bars;
+    `excess_volume`, see `log_volume`, of one bar with this baseline and a half-life of 20. Named by
+    the input and the bars since: `..._excess_volatility_23` to `..._excess_volatility_0`.
+    """
+    if lookback < 1 or not inputs:
+        raise ValueError(
+            f"lookback {lookback} and inputs {list(inputs)}; a sequence has at least one bar and "
+            "one input; raise lookback, name inputs"
+        )
+    made = {name: _input_of_bar(bars, name, baseline) for name in inputs}
+    return {
+        f"{source}_recent_{name}_{lag}": lagged(values, lag)
+        for lag in reversed(range(lookback))
+        for name, values in made.items()
+    }
+
+
+def last_close(bars: Bars, source: str) -> Columns:
+    """The close of the newest bar, in the source's unit."""
+    return {f"{source}_last_close": bars.close.copy()}
+
+
 def as_of_return(bars: Bars, source: str, *, windows: Sequence[int]) -> Columns:
     """Log return over k bars of an exogenous source's value as of each bar; NaN when too old."""
     close, _ = bars.exogenous[source]
@@ -168,12 +197,43 @@ BUILDERS: Final[dict[str, Builder]] = {
         scaled_return,
         close_location,
         lagged_return,
+        recent_bars,
+        last_close,
         as_of_return,
         as_of_level,
         as_of_age,
     )
 }
 """Kinds of observed features that a problem's YAML may name."""
+
+
+_PRICES: Final = ("open", "high", "low", "close", "volume")
+_MEASURES: Final = ("return", "location", "excess_volatility", "excess_volume")
+
+
+def _input_of_bar(bars: Bars, name: str, baseline: int) -> FloatArray:
+    """One input of a sequence at each bar; see `recent_bars`."""
+    made: Columns = {}
+    if name == "return":
+        made = scaled_return(bars, "", windows=[[1, 24]])
+    elif name == "location":
+        made = close_location(bars, "")
+    elif name == "excess_volatility":
+        level = bars.log_volatility()
+        made = {name: level - rolling_mean(level, 24)}
+    elif name == "excess_volume":
+        made = log_volume(bars, "", windows=[1], baseline=baseline, half_life=20)
+    elif name in bars.exogenous:
+        made = {name: bars.exogenous[name][0]}
+    elif name in _PRICES:
+        made = {name: getattr(bars, name)}
+    if not made:
+        raise ValueError(
+            f"input {name!r} is none of a bar; use one of "
+            f"{', '.join((*_PRICES, *_MEASURES, *bars.exogenous))}"
+        )
+    (values,) = made.values()
+    return values
 
 
 def slot_mean_before(bars: Bars, values: FloatArray, *, half_life: float) -> FloatArray:

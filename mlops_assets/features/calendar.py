@@ -80,6 +80,12 @@ def us_session(opens: Times, frequency: timedelta) -> Columns:
     return {"us_session": share, "us_holiday": holiday.astype(np.float64)}
 
 
+def valid_time(opens: Times, frequency: timedelta) -> Columns:
+    """`valid_time_hours`: the end of the period, in hours since 1970-01-01 UTC."""
+    since = opens + np.timedelta64(frequency) - np.datetime64(0, "us")
+    return {"valid_time_hours": since / np.timedelta64(1, "h")}
+
+
 def day_of_week(days: Times) -> Columns:
     """`weekday_0` (Monday) to `weekday_6`: 1 on that day of the week."""
     weekday = _weekday(days)
@@ -114,7 +120,7 @@ def yearly_season(days: Times) -> Columns:
 
 
 BUILDERS: Final[dict[str, Callable[[Times, timedelta], Columns]]] = {
-    f.__name__: f for f in (slot_of_week, new_york_business_hour, us_session)
+    f.__name__: f for f in (slot_of_week, new_york_business_hour, us_session, valid_time)
 }
 """Kinds of calendar features made from the instants at which periods open, UTC."""
 

@@ -33,10 +33,21 @@ def uninformative(features: pl.DataFrame, problem: ForecastProblem) -> dict[str,
     }
     reasons = {}
     stored = columns_by_design_name(c for c in features.columns if c not in INDEX)
+    varying = _varying(features.select(column for group in stored.values() for column in group))
     for name, columns in stored.items():
-        if name not in labels and (reason := _reason(features.select(columns))) is not None:
+        if name in labels or varying.intersection(columns):
+            continue
+        if (reason := _reason(features.select(columns))) is not None:
             reasons[name] = reason
     return reasons
+
+
+def _varying(values: pl.DataFrame) -> set[str]:
+    """Columns that hold two numbers, all found in one pass; they need no second look."""
+    if values.is_empty():
+        return set()
+    differs = values.select(pl.all().min() < pl.all().max()).row(0, named=True)
+    return {name for name, is_so in differs.items() if is_so}
 
 
 def _reason(values: pl.DataFrame) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dagster as dg
 
 from mlops_assets.settings import Settings, load_settings
+from mlops_assets.storage.kept_objects import KeptObjects
 from mlops_assets.storage.tables import TableStore
 
 
@@ -28,3 +29,7 @@ class Tables(dg.ConfigurableResource):  # type: ignore[type-arg]
     def store(self) -> TableStore:
         """The tables below `root`."""
         return TableStore(self.root)
+
+    def fits(self) -> KeptObjects | None:
+        """Where fits are kept that may be made again; None where each is made once."""
+        return None

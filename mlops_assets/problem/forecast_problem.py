@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from mlops_assets.problem.parts import Duration, Name, Part, ProblemError, Zone
 from mlops_assets.problem.rules import Band, Control, Drift, Evaluation, Freshness, Promotion
@@ -65,6 +65,12 @@ class Candidate(Part):
 
     family: Name
     baseline: bool = False
+    promotable: bool = Field(
+        default=True, description="false: for comparison only, the gate never lets it serve"
+    )
+    enabled: bool = Field(
+        default=True, description="false: left out of everything, as if it were not in the file"
+    )
     features: Name | None = Field(default=None, description="feature set; some families need none")
     scaled_target: bool = Field(
         default=True, description="divide the target by the forecast scale, where there is one"
@@ -147,6 +153,11 @@ class ForecastProblem(Part):
         """Names of the candidates that the others must beat."""
         return tuple(name for name, c in self.candidates.items() if c.baseline)
 
+    @property
+    def compared_only(self) -> tuple[str, ...]:
+        """Names of the candidates that are on the leaderboard and may never serve."""
+        return tuple(name for name, c in self.candidates.items() if not c.promotable)
+
     def feature_columns(self, feature_set: str, available: list[str]) -> list[str]:
         """The columns of `available` that belong to a feature set, in the order of `available`.
 
@@ -161,6 +172,11 @@ class ForecastProblem(Part):
                     f"feature; have {', '.join(available[:8])} ...; correct the pattern"
                 )
         return [c for c in available if any(fnmatch.fnmatchcase(c, p) for p in patterns)]
+
+    @field_validator("candidates")
+    @classmethod
+    def _leave_out_disabled(cls, candidates: dict[str, Candidate]) -> dict[str, Candidate]:
+        return {name: candidate for name, candidate in candidates.items() if candidate.enabled}
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -252,6 +268,12 @@ class ForecastProblem(Part):
                     f"candidates.{name}.features {candidate.features!r} is no feature set; "
                     f"use one of {', '.join(self.feature_sets)}"
                 )
+        barred = [n for n, c in self.candidates.items() if c.baseline and not c.promotable]
+        if barred:
+            raise ValueError(
+                f"candidates.{barred[0]} is a baseline with `promotable: false`; a baseline must "
+                "be able to serve when nothing proves better; drop one of the two keys"
+            )
         if not self.baselines:
             raise ValueError(
                 "candidates: none is a baseline; set `baseline: true` on at least one, "

@@ -97,8 +97,7 @@ def decide(
     """Decide who holds the champion alias (rules, formulas and sources: the module's docstring).
 
     Args:
-        backtest: rows of the last evaluation span (see `evaluation.rows`); only the problem's leads
-            are read.
+        backtest: rows of the last evaluation span (see `evaluation.rows`), at the problem's leads.
         problem: names loss, guards, leads and error rates.
         incumbent: the recipe that holds the alias; None before the first verdict.
         as_of: the instant of the verdict.
@@ -128,7 +127,7 @@ def decide(
         look=look,
         tests=tests,
         reasons=(
-            *_opening(state, incumbent, present, look),
+            _opening(state, incumbent, present, look),
             *_compared_only(state),
             *(_explain(state, name, tests, faulty_fits, barred) for name in state.challengers),
             outcome,
@@ -329,26 +328,24 @@ def _evidence(state: _Look) -> dict[str, Any]:
 
 def _opening(
     state: _Look, incumbent: Incumbent | None, present: Incumbent | None, look: int
-) -> list[str]:
+) -> str:
     rule = state.problem.promotion
     level = (
         f"look {look} of {rule.looks_per_year} in the year, level {state.alpha:.2g} "
         f"of a yearly error budget of {rule.yearly_error_budget:g}"
     )
     if incumbent is None:
-        return [
+        return (
             f"No incumbent: the strongest baseline {state.strongest} stands in for it at the first "
             f"look's level {state.alpha:g}."
-        ]
+        )
     if present is None:
-        return [
+        return (
             f"The incumbent {incumbent.candidate} (recipe {incumbent.recipe_id}) is no longer "
             "among the candidates that may serve, so it is not refitted: the strongest baseline "
             f"{state.strongest} stands in for it; {level}."
-        ]
-    return [
-        f"{state.holder} holds the alias, the strongest baseline is {state.strongest}; {level}."
-    ]
+        )
+    return f"{state.holder} holds the alias, the strongest baseline is {state.strongest}; {level}."
 
 
 def _explain(

@@ -42,9 +42,9 @@ class KeptObjects:
         path = self._path(key)
         try:
             content = path.read_bytes()
-        except FileNotFoundError:
+            os.utime(path)
+        except FileNotFoundError:  # never kept, or forgotten by another process just now
             return None
-        path.touch()
         found: object = pickle.loads(content)
         return found
 

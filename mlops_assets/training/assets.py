@@ -16,6 +16,7 @@ from mlops_assets.orchestration.pools import TRAINING_POOL
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
+from mlops_assets.training.families import FAMILIES
 from mlops_assets.training.final_fit import FinalFit, fit_and_register
 from mlops_assets.training.model_card import Provenance
 from mlops_assets.training.recipe import code_version, recipes_of
@@ -35,6 +36,7 @@ def build_model_assets(problem: ForecastProblem) -> list[dg.AssetsDefinition]:
 def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
     candidate = problem.candidates[name]
     role = "baseline" if candidate.baseline else "candidate"
+    library = FAMILIES[candidate.family].library
     key = model_key(problem.name, name)
 
     @dg.asset(
@@ -49,7 +51,7 @@ def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
             "registered in MLflow."
         ),
         owners=list(problem.owners),
-        kinds={"onnx", "mlflow"} if candidate.baseline else {"onnx", "mlflow", "scikitlearn"},
+        kinds={"onnx", "mlflow", *({library} if library else ())},
         tags={"stage": "training", "role": role},
         metadata={"retrain_cron": problem.retrain_cron, "family": candidate.family},
         code_version=code_version(),
@@ -72,6 +74,7 @@ def _model_asset(problem: ForecastProblem, name: str) -> dg.AssetsDefinition:
             refit_at=newest_origin(features),
             provenance=_provenance(context, problem),
             settings=context.resources.platform.settings(),
+            fits=context.resources.tables.fits(),
         )
         return dg.MaterializeResult(
             value=done.as_frame(), metadata=_metadata(done, context.resources.platform.settings())

@@ -11,7 +11,10 @@ from mlops_assets.training.baselines import NoParameters, drift, last_value
 from mlops_assets.training.composed import AverageParameters, best_feature, feature
 from mlops_assets.training.forecaster import Family, FloatArray, Location
 from mlops_assets.training.linear import RidgeParameters, ridge
+from mlops_assets.training.lstm import LstmParameters, lstm
 from mlops_assets.training.parameters import Parameters
+from mlops_assets.training.prophet_curve import ProphetParameters, prophet
+from mlops_assets.training.transformer import TransformerParameters, transformer
 from mlops_assets.training.trees import (
     BoostingParameters,
     ForestParameters,
@@ -29,12 +32,14 @@ class RegisteredFamily:
         parameters: what a candidate's `params` may hold.
         needs_features: whether a candidate must name a feature set.
         learns: whether it estimates enough from the training rows to need many of them.
+        library: what fits it, a label on Dagster's page; None for our own arithmetic.
     """
 
     fit: Family | None
     parameters: type[Parameters]
     needs_features: bool = True
     learns: bool = True
+    library: str | None = None
 
     def __call__(
         self, features: FloatArray, target: FloatArray, *, params: Mapping[str, Any]
@@ -50,9 +55,14 @@ FAMILIES: Final[dict[str, RegisteredFamily]] = {
     "feature": RegisteredFamily(feature, NoParameters, learns=False),
     "best_feature": RegisteredFamily(best_feature, NoParameters),
     "average": RegisteredFamily(None, AverageParameters, needs_features=False),
-    "ridge": RegisteredFamily(ridge, RidgeParameters),
-    "random_forest": RegisteredFamily(random_forest, ForestParameters),
-    "hist_gradient_boosting": RegisteredFamily(hist_gradient_boosting, BoostingParameters),
+    "ridge": RegisteredFamily(ridge, RidgeParameters, library="scikitlearn"),
+    "random_forest": RegisteredFamily(random_forest, ForestParameters, library="scikitlearn"),
+    "hist_gradient_boosting": RegisteredFamily(
+        hist_gradient_boosting, BoostingParameters, library="scikitlearn"
+    ),
+    "lstm": RegisteredFamily(lstm, LstmParameters, library="jax"),
+    "transformer": RegisteredFamily(transformer, TransformerParameters, library="jax"),
+    "prophet": RegisteredFamily(prophet, ProphetParameters, library="prophet"),
 }
 
 

@@ -17,17 +17,22 @@ import polars as pl
 from mlops_assets.features.design import calendar_columns
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.settings import Settings
+from mlops_assets.storage.kept_objects import KeptObjects
 from mlops_assets.training.bands import with_scores
-from mlops_assets.training.fit import FittedRecipe, fit_recipe
+from mlops_assets.training.fit import FittedRecipe
 from mlops_assets.training.model_card import Provenance, build_card, build_example
 from mlops_assets.training.onnx_export import Parity, ParityError, export, require_parity
+from mlops_assets.training.recall import fit_or_recall
 from mlops_assets.training.recipe import Recipe
 from mlops_assets.training.target_units import points
 from mlops_assets.training.tracking import ModelRun
 from serving.contract.model_card import Example
 
 WORST_TAIL_RATIO: Final = 1.5
-"""A fit whose error on its newest rows exceeds that of "no change" by this factor is not sane."""
+"""A fit whose error on its newest rows exceeds that of "no change" by this factor is not sane.
+
+It does not hold for candidates that are compared only: nothing can promote them, and how bad they
+are is what the comparison is to show."""
 
 
 class InsaneFitError(ValueError):
@@ -71,6 +76,7 @@ def fit_and_register(
     refit_at: datetime,
     provenance: Provenance,
     settings: Settings,
+    fits: KeptObjects | None = None,
 ) -> FinalFit:
     """Fit a recipe at `refit_at`, and register it when it passes its sanity checks.
 
@@ -81,10 +87,10 @@ def fit_and_register(
         refit_at: the training cutoff, the newest origin.
         provenance: run and data; its MLflow run id is filled in here.
         settings: name the stores.
+        fits: fits that were made before; None: make it.
     """
-    fitted = fit_recipe(recipe, rows, refit_at=refit_at)
-    tags = _tags(recipe, provenance)
-    with ModelRun(f"model_{recipe.name}", tags) as run:
+    fitted = fit_or_recall(recipe, rows, refit_at=refit_at, kept=fits)
+    with ModelRun(f"model_{recipe.name}", tags := _tags(recipe, provenance)) as run:
         proof = _prove(fitted, newest_rows(rows, origins=problem.band.window), problem)
         run.log(_params(fitted), _metrics(fitted, proof))
         version = None
@@ -144,7 +150,7 @@ def newest_rows(rows: pl.DataFrame, *, origins: int) -> pl.DataFrame:
 
 
 def require_sane(fitted: FittedRecipe, tail: pl.DataFrame, problem: ForecastProblem) -> float:
-    """Refuse a fit that gives no numbers or absurd ones on its newest training rows.
+    """Refuse a fit that gives no numbers on its newest training rows, or absurd ones to serve.
 
     Returns:
         Mean absolute error in target units over that of "no change".
@@ -161,7 +167,7 @@ def require_sane(fitted: FittedRecipe, tail: pl.DataFrame, problem: ForecastProb
     actual, last = tail["actual"].to_numpy(), tail["last_value"].to_numpy()
     error = np.mean(np.abs(actual - points(tail, location, problem)))
     ratio = float(error / np.mean(np.abs(actual - last)))
-    if ratio > WORST_TAIL_RATIO:
+    if ratio > WORST_TAIL_RATIO and fitted.recipe.candidate.promotable:
         raise InsaneFitError(
             f"{fitted.recipe.name} has {ratio:.2f} times the error of no change on its newest "
             f"{len(tail)} training rows; at most {WORST_TAIL_RATIO:g} is accepted; "
@@ -194,6 +200,7 @@ def _tags(recipe: Recipe, provenance: Provenance) -> dict[str, str]:
         "candidate": recipe.name,
         "recipe_id": recipe.recipe_id,
         "baseline": str(recipe.candidate.baseline).lower(),
+        "promotable": str(recipe.candidate.promotable).lower(),
         "as_of": provenance.as_of.isoformat(),
         "data_version": provenance.data_versions["features"],
         "dagster_run": provenance.dagster_run_id,

@@ -29,13 +29,26 @@ class GraphBuilder:
         self._constants: list[Any] = []
         self._count = 0
 
-    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401 ONNX attributes are of any type
-        """Add a node and return the name of its only output."""
+    def node(self, operator: str, *inputs: str, place: int = 0, **attributes: Any) -> str:  # noqa: ANN401 ONNX attributes are of any type
+        """Add a node and return the name of its output at `place`; the others are not used."""
         from onnx import helper
 
         output = self._name(operator.lower())
-        self._nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
+        outputs = [*[""] * place, output]
+        self._nodes.append(helper.make_node(operator, list(inputs), outputs, **attributes))
         return output
+
+    def narrowed(self, tensor: str) -> str:
+        """A float64 tensor as float32."""
+        from onnx import TensorProto
+
+        return self.node("Cast", tensor, to=TensorProto.FLOAT)
+
+    def widened(self, tensor: str) -> str:
+        """A float32 tensor as float64."""
+        from onnx import TensorProto
+
+        return self.node("Cast", tensor, to=TensorProto.DOUBLE)
 
     def constant(self, values: npt.NDArray[Any]) -> str:
         """Add a constant and return its name."""
@@ -63,7 +76,7 @@ class GraphBuilder:
 
     def scikit_learn(self, estimator: Any, matrix: str, *, columns: int) -> str:  # noqa: ANN401 any scikit-learn regressor
         """Add a converted regressor; casts to float32 on the way in, to float64 on the way out."""
-        from onnx import TensorProto, compose
+        from onnx import compose
         from skl2onnx import convert_sklearn
         from skl2onnx.common.data_types import FloatTensorType
 
@@ -73,11 +86,11 @@ class GraphBuilder:
             target_opset={"": OPSET, "ai.onnx.ml": OPSET_ML},
         )
         part = compose.add_prefix(converted, f"{self._name('trees')}_").graph
-        narrow = self.node("Cast", matrix, to=TensorProto.FLOAT)
+        narrow = self.narrowed(matrix)
         self._nodes.append(_identity(narrow, part.input[0].name))
         self._nodes.extend(part.node)
         self._constants.extend(part.initializer)
-        return self.node("Cast", part.output[0].name, to=TensorProto.DOUBLE)
+        return self.widened(part.output[0].name)
 
     def model(
         self, *, input_name: str, columns: int, output: str, output_name: str

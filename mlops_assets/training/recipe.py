@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -24,6 +25,9 @@ from mlops_assets.problem import (
     ScaleModel,
 )
 from mlops_assets.training.composed import AverageParameters
+
+_NO_PART_OF_A_FIT: Final = {"promotable", "enabled"}
+"""Keys of a candidate that say what becomes of its fits, and not what they are."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Recipe:
         content = {
             "problem": self.problem,
             "name": self.name,
-            "candidate": self.candidate.model_dump(mode="json"),
+            "candidate": self.candidate.model_dump(mode="json", exclude=_NO_PART_OF_A_FIT),
             "scale": self.scale.model_dump(mode="json") if self.scale else None,
             "features": self.features,
             "scale_features": self.scale_features,

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 NAME = "bitcoin_close"
 SOURCES = ("btc", "ndx", "vix", "gold")
-CANDIDATES = ("last_value", "drift", "ridge", "random_forest", "hist_gradient_boosting")
+CANDIDATES = ("last_value", "drift", "ridge", "random_forest", "hist_gradient_boosting", "lstm")
 
 
 def with_resources(defs: dg.Definitions) -> dg.Definitions:

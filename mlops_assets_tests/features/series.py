@@ -167,6 +167,13 @@ EVERY_KIND = (
     group("scaled_return", windows=[[1, 24], [3, 6]]),
     group("close_location"),
     group("lagged_return", lags=[0, 2]),
+    group(
+        "recent_bars",
+        lookback=3,
+        baseline=48,
+        inputs=["return", "location", "excess_volatility", "excess_volume", "high", "ndx"],
+    ),
+    group("last_close"),
     group("as_of_return", "ndx", windows=[1, 3]),
     group("as_of_level", "ndx"),
     group("as_of_age", "ndx"),

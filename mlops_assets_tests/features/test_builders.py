@@ -153,6 +153,26 @@ def lagged_return(t: Table, *, lags: list[int]) -> Expected:
         yield f"coin_log_return_lag_{k}", t.r.shift(k)
 
 
+def recent_bars(t: Table, *, lookback: int, baseline: int, inputs: list[str]) -> Expected:
+    (_, scaled), (_, place) = *scaled_return(t, windows=[[1, 24]]), *close_location(t)
+    (_, volume) = next(log_volume(t, windows=[1], baseline=baseline, half_life=20))
+    of_bar = {
+        "return": scaled,
+        "location": place,
+        "excess_volatility": t.l - mean(t.l, 24),
+        "excess_volume": volume,
+        "high": t.high,
+        "ndx": t.ndx,
+    }
+    for lag in range(lookback - 1, -1, -1):
+        for name in inputs:
+            yield f"coin_recent_{name}_{lag}", of_bar[name].shift(lag)
+
+
+def last_close(t: Table) -> Expected:
+    yield "coin_last_close", t.close
+
+
 def as_of_return(t: Table, *, windows: list[int]) -> Expected:
     for k in windows:
         yield f"ndx_log_return_{k}", log(t.ndx / t.ndx.shift(k))
@@ -171,7 +191,8 @@ SECOND: Mapping[str, Callable[..., Expected]] = {
     for f in (
         log_rms_volatility, mean_log_volatility, lagged_log_volatility, slot_log_volatility,
         log_volume, log_range, log_mean_abs_return, downside_share, distance_to_extremes,
-        scaled_return, close_location, lagged_return, as_of_return, as_of_level, as_of_age,
+        scaled_return, close_location, lagged_return, recent_bars, last_close, as_of_return,
+        as_of_level, as_of_age,
     )
 }  # fmt: skip
 
@@ -195,6 +216,21 @@ def test_a_builder_agrees_with_an_independent_computation(
         )
         known = np.isfinite(column).mean()
         assert known > 0.5, f"{name} is hardly ever known, so the comparison says little"
+
+
+@pytest.mark.parametrize(
+    ("lookback", "inputs", "message"),
+    [
+        (0, ["return"], "at least one bar"),
+        (3, [], "at least one bar and one input"),
+        (3, ["vibes"], "input 'vibes' is none of a bar; use one of open, high, low"),
+    ],
+)
+def test_a_sequence_that_cannot_be_made_is_refused(
+    lookback: int, inputs: list[str], message: str, bars: Bars
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        BUILDERS["recent_bars"](bars, "coin", lookback=lookback, inputs=inputs)
 
 
 def test_the_slot_means_use_past_bars_of_the_slot_only(bars: Bars) -> None:

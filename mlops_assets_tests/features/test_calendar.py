@@ -20,6 +20,7 @@ from mlops_assets.features.calendar import (
     slot_of_week,
     slots,
     us_session,
+    valid_time,
     yearly_season,
 )
 from mlops_assets.problem import EventCalendar
@@ -58,6 +59,12 @@ def test_after_the_clocks_change_in_november_it_is_an_hour_later_again() -> None
 
 def test_the_day_after_thanksgiving_closes_at_one_in_new_york() -> None:
     assert session_shares("2024-11-29") == {14: 0.5, 15: 1.0, 16: 1.0, 17: 1.0}
+
+
+def test_the_valid_time_is_the_period_s_end_in_hours_since_1970() -> None:
+    hours = valid_time(opens("1970-01-01T00", "1970-01-03T05:30"), HOUR)["valid_time_hours"]
+
+    assert hours.tolist() == [1.0, 54.5]
 
 
 def test_independence_day_is_a_holiday_without_session_and_the_weekend_is_neither() -> None:

@@ -13,10 +13,14 @@ from mlops_assets.training.recipe import Recipe, build_recipes
 from mlops_assets_tests.features.series import at, small_problem
 
 COLUMNS: Final = ("level", "noise", "holed")
+AVAILABLE: Final = (*COLUMNS, "last_close", "valid_time_hours")
+"""All feature columns of `design_rows`."""
+
 FEATURE_SETS: Final = {
     "all": list(COLUMNS),
     "one": ["level"],
     "volatility": ["level", "holed"],
+    "price_and_time": ["last_close", "valid_time_hours"],
 }
 CANDIDATES: Final[dict[str, dict[str, Any]]] = {
     "last_value": {"family": "last_value", "baseline": True, "scaled_target": False},
@@ -49,6 +53,26 @@ CANDIDATES: Final[dict[str, dict[str, Any]]] = {
             "min_samples_leaf": 20,
         },
     },
+    "lstm": {
+        "family": "lstm",
+        "features": "all",
+        "target_clip": 4,
+        "params": {"lookback": 1, "hidden": 4, "epochs": 2, "seeds": 2},
+    },
+    "transformer": {
+        "family": "transformer",
+        "features": "all",
+        "target_clip": 4,
+        "params": {"lookback": 1, "width": 4, "epochs": 2},
+    },
+    "prophet": {
+        "family": "prophet",
+        "features": "price_and_time",
+        "scaled_target": False,
+        "promotable": False,
+        "window": "20d",
+        "params": {"changepoints": 3, "daily": 2, "weekly": 1},
+    },
 }
 """One candidate of each family."""
 
@@ -64,7 +88,7 @@ def problem(**candidates: dict[str, Any]) -> ForecastProblem:
 
 def recipes(**candidates: dict[str, Any]) -> dict[str, Recipe]:
     """The recipes of `problem(**candidates)`."""
-    return build_recipes(problem(**candidates), list(COLUMNS))
+    return build_recipes(problem(**candidates), list(AVAILABLE))
 
 
 def design_rows(count: int = 1500, *, seed: int = 0) -> pl.DataFrame:
@@ -93,6 +117,8 @@ def design_rows(count: int = 1500, *, seed: int = 0) -> pl.DataFrame:
             "level": level,
             "noise": location,
             "holed": np.where(rng.random(count) < 0.1, np.nan, holed),
+            "last_close": last_value,
+            "valid_time_hours": [at(k + 1).timestamp() / 3600 for k in range(count)],
             "target_known_at": [at(k + 1) for k in range(count)],
             "actual": last_value * np.exp(log_return),
             "log_volatility": log_volatility,

@@ -18,8 +18,8 @@ TARGET = np.nan_to_num(FEATURES[:, 0]) + np.random.default_rng(3).normal(size=RO
 FOREST = CANDIDATES["random_forest"]["params"]
 BOOSTING = CANDIDATES["hist_gradient_boosting"]["params"]
 PARAMS = {c["family"]: c.get("params", {}) for c in CANDIDATES.values()}
-LEARNING = [name for name in FAMILIES if name not in {"feature", "average"}]
-"""Families that fit something to any inputs; the two others are `test_composed`'s."""
+LEARNING = [name for name in FAMILIES if name not in {"feature", "average", "prophet"}]
+"""Families that fit something to any inputs; the others: `test_composed`, `test_prophet_curve`."""
 
 
 def test_the_last_value_moves_by_nothing_whatever_it_was_trained_on() -> None:
@@ -87,6 +87,9 @@ def test_an_input_that_is_missing_throughout_stops_no_family(family: str) -> Non
         ("random_forest", {**FOREST, "trees": 101}, "params.trees: Input should be less than"),
         ("random_forest", {"trees": 5}, "params.max_depth: Field required; params.min_samples"),
         ("hist_gradient_boosting", {**BOOSTING, "l2": -1}, "params.l2: Input should be greater"),
+        ("lstm", {"hidden": 8}, "params.lookback: Field required"),
+        ("transformer", {"lookback": 1, "layers": 3}, "params.layers: Input should be less than"),
+        ("prophet", {"yearly": 3}, "it takes changepoints, changepoint_prior, daily, weekly"),
     ],
 )
 def test_parameters_that_a_family_does_not_take_are_named(
@@ -106,5 +109,6 @@ def test_a_candidate_of_an_unknown_family_is_refused_with_the_families_there_are
 
     assert str(caught.value) == (
         "coin_close: candidates.lasso.family 'lasso' is unknown; use one of last_value, drift, "
-        "feature, best_feature, average, ridge, random_forest, hist_gradient_boosting"
+        "feature, best_feature, average, ridge, random_forest, hist_gradient_boosting, lstm, "
+        "transformer, prophet"
     )

@@ -205,6 +205,28 @@ def test_a_fit_that_is_worse_than_no_change_is_told_and_not_registered(
     assert fit.as_frame()["version"].to_list() == [None]
 
 
+def test_a_fit_for_comparison_only_is_registered_however_bad_it_is_and_tagged(
+    settings: Settings,
+) -> None:
+    fit = final_fit(settings, "prophet")
+
+    assert fit.fault is None
+    assert fit.tail_ratio is not None
+    assert fit.version is not None
+    tags = client(settings).get_model_version(NAME, fit.version).tags
+    assert tags["promotable"] == "false"
+
+
+def test_the_same_fit_is_refused_where_it_could_serve() -> None:
+    fitted = fit_recipe(recipes()["prophet"], ROWS, refit_at=at(1000))
+    promotable = fitted.recipe.candidate.model_copy(update={"promotable": True})
+    could_serve = replace(fitted, recipe=replace(fitted.recipe, candidate=promotable))
+
+    assert require_sane(fitted, ROWS.tail(200), problem()) > 1.5
+    with pytest.raises(InsaneFitError, match="times the error of no change"):
+        require_sane(could_serve, ROWS.tail(200), problem())
+
+
 @dataclass(frozen=True)
 class Forgetful(LinearFit):
     """A linear model whose graph forgets its intercept."""

@@ -12,7 +12,13 @@ from mlops_assets.training import recipe as recipe_module
 from mlops_assets.training.recipe import build_recipes
 from mlops_assets_tests.architecture.source_code import ROOT
 from mlops_assets_tests.features.series import small_problem
-from mlops_assets_tests.training.made import CANDIDATES, COLUMNS, FEATURE_SETS, problem, recipes
+from mlops_assets_tests.training.made import (
+    AVAILABLE,
+    CANDIDATES,
+    FEATURE_SETS,
+    problem,
+    recipes,
+)
 
 RIDGE = CANDIDATES["ridge"]
 
@@ -43,15 +49,20 @@ def test_each_field_of_the_candidate_changes_the_id(change: dict[str, Any]) -> N
     assert ridge_id(**change) != ridge_id()
 
 
+@pytest.mark.parametrize("change", [{"promotable": False}, {"enabled": True}])
+def test_what_becomes_of_a_fit_is_no_part_of_the_id(change: dict[str, Any]) -> None:
+    assert ridge_id(**change) == ridge_id()
+
+
 def test_a_feature_more_changes_the_id_and_another_candidate_does_not() -> None:
     wider = small_problem(
-        feature_sets={**FEATURE_SETS, "all": ["*"]},
+        feature_sets={**FEATURE_SETS, "all": ["level", "noise", "holed*"]},
         scale={"features": "volatility", "alpha": 1.0},
         candidates=CANDIDATES,
     )
 
-    assert build_recipes(wider, [*COLUMNS])["ridge"].recipe_id == ridge_id()
-    assert build_recipes(wider, [*COLUMNS, "more"])["ridge"].recipe_id != ridge_id()
+    assert build_recipes(wider, [*AVAILABLE])["ridge"].recipe_id == ridge_id()
+    assert build_recipes(wider, [*AVAILABLE, "holed_more"])["ridge"].recipe_id != ridge_id()
     assert recipes(other={**RIDGE, "target_clip": 9})["ridge"].recipe_id == ridge_id()
 
 
@@ -62,7 +73,7 @@ def test_the_volatility_model_is_part_of_every_recipe() -> None:
         candidates=CANDIDATES,
     )
 
-    changed = build_recipes(other_scale, list(COLUMNS))
+    changed = build_recipes(other_scale, list(AVAILABLE))
     for name, recipe in recipes().items():
         assert changed[name].recipe_id != recipe.recipe_id
 
