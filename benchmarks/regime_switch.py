@@ -228,7 +228,7 @@ def _teller(variant: Variant, weeks: int) -> Callable[[StepOutcome], None]:
 def _figures(year: Year) -> dict[str, object]:
     figures = _delays(year) if year.switch_at else _false_alarms(year.steps, year)
     steps = [
-        step.model_dump(mode="json", exclude={"seconds"}) | {"week": number}
+        step.model_dump(mode="json", exclude={"seconds", "registered"}) | {"week": number}
         for number, step in enumerate(year.steps, start=1)
         if step.triggers or step.decision or step.control_alarm or step.drift_alarm
     ]

@@ -84,6 +84,25 @@ def test_a_year_of_weekly_steps_tells_what_happened_before_and_after_the_switch(
     }
 
 
+def test_a_repeated_replay_comes_to_the_same_figures_with_recalled_fits() -> None:
+    found = figures("replay.py")
+    assert (found["origins"], found["rules"]["gate"]["promotions"]) == (3, 1)
+    # An hourly forecast from the first origin to a week after the last.
+    assert found["rules"]["gate"]["n"] == found["live"]["n"] == 3 * 7 * 24
+    assert set(found["seconds"]) == {"cold", "cached"}
+
+
+@pytest.mark.skipif(
+    not (ROOT.parent / "shared" / "data").is_dir(),
+    reason="the shared evaluation data is not beside the project",
+)
+def test_our_side_of_the_lstm_training_runs_without_pytorch() -> None:
+    found: dict[str, Any] = json.loads(run("lstm_training.py", "--ours-only", "--json"))
+    assert (found["weeks"], found["epochs"]) == (2, 3)
+    assert set(found["sides"]) == {"ours"}
+    assert found["sides"]["ours"]["rmse_ratio"] > 1  # a price scaled by last month's range
+
+
 def test_the_readme_describes_every_script_and_names_no_figure_as_measured() -> None:
     readme = Path(ROOT, "benchmarks", "README.md").read_text(encoding="utf-8")
     assert SCRIPTS

@@ -219,14 +219,16 @@ class PlainLoop:
 
     def _champion(self, backtest: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
         with self._timed("champion"):
+            registry = Registry(self.settings, self.problem.name)
             verdict, history = hold_look(
                 backtest,
                 models,
                 self.problem,
-                registry=Registry(self.settings, self.problem.name),
+                registry=registry,
                 history=empty_history(),
                 as_of=self.as_of,
             )
+            registry.retire(as_of=self.as_of)
             log_to_parent(texts={"verdict.json": verdict.model_dump_json(indent=2)})
             self._keep(champion_key(self.problem.name), history)
         return history

@@ -199,6 +199,53 @@ def rollback(
 
 
 @app.command()
+def replay(
+    problem: Annotated[
+        str | None, typer.Argument(metavar="PROBLEM", help="such as bitcoin_close")
+    ] = None,
+    *,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="first origin, as 2024-02-01")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="last origin, included")
+    ] = None,
+    every: Annotated[str, typer.Option(metavar="DURATION", help="time between origins")] = "7d",
+    evaluate_from: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="backtests evaluate periods from here on; short history"),
+    ] = None,
+    replay_id: Annotated[
+        str | None, typer.Option("--id", metavar="NAME", help="default: after what is replayed")
+    ] = None,
+    rule: Annotated[
+        str, typer.Option(help="by which rule to tell the outcome: gate, lower or newest")
+    ] = "gate",
+    show_all: Annotated[bool, typer.Option("--list", help="show the replays there are")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="only JSON on standard output")] = False,
+) -> None:
+    """Live through past origins again with the clock set; print ledger and rules. Resumable."""
+    from mlops_assets.cli.replay import list_replays, replay_command
+    from mlops_assets.orchestration.clock import ClockError
+    from mlops_assets.replay.isolation import ReplayError
+    from mlops_assets.replay.step import ReplayStepFailed
+
+    with _explained(ClockError, ReplayError, failed=(ReplayStepFailed,)):
+        if show_all:
+            list_replays(load_settings(), as_json=as_json)
+        else:
+            replay_command(
+                load_settings(),
+                problem=problem,
+                span=(start, end, every),
+                evaluate_from=evaluate_from,
+                replay_id=replay_id,
+                rule=rule,
+                as_json=as_json,
+            )
+
+
+@app.command()
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
@@ -239,11 +286,14 @@ def _run(problem: str, *, as_of: str | None, evaluate_from: str | None) -> RunSu
 
 
 @contextlib.contextmanager
-def _explained(*unusable: type[Exception]) -> Iterator[None]:
+def _explained(
+    *unusable: type[Exception], failed: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
     """Turn a known error into its message and an exit code; any other keeps its traceback.
 
     Args:
         unusable: kinds of error, besides the known ones, that mean "correct what you gave".
+        failed: kinds of error, besides the known ones, that mean "it did not work".
     """
     refused: tuple[type[Exception], ...] = (
         ProblemError,
@@ -252,12 +302,13 @@ def _explained(*unusable: type[Exception]) -> Iterator[None]:
         ResetRefused,
         *unusable,
     )
+    broken: tuple[type[Exception], ...] = (RunFailed, ServiceFailed, StoreError, *failed)
     try:
         yield
     except refused as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(UNUSABLE) from error
-    except (RunFailed, ServiceFailed, StoreError) as error:
+    except broken as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(FAILED) from error
 

@@ -188,7 +188,7 @@ def _run_config(problem: ForecastProblem, evaluate_from: str | None) -> dict[str
     # Dagster's own log lines go to its event log; the terminal shows the run's progress instead.
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if evaluate_from is not None:
-        start = _start_of(evaluate_from, problem)
+        start = start_of(evaluate_from, problem)
         op = backtest_key(problem.name).to_python_identifier()
         config["ops"] = {op: {"config": {"evaluate_from": start.isoformat()}}}
     return config
@@ -199,8 +199,12 @@ def _origin_of(problem: ForecastProblem) -> dict[str, str]:
     return {PROBLEM_TAG: problem.name, TRIGGER_TAG: Trigger.COMMAND_LINE.value}
 
 
-def _start_of(text: str, problem: ForecastProblem) -> datetime:
-    """An instant with its zone, or the beginning of a date in the problem's zone."""
+def start_of(text: str, problem: ForecastProblem) -> datetime:
+    """An instant with its zone, or the beginning of a date in the problem's zone.
+
+    Raises:
+        ClockError: it is neither.
+    """
     if "T" in text:
         return parse_instant(text)
     try:

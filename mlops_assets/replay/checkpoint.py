@@ -32,16 +32,25 @@ def all_or_nothing(folder: Path, own: Settings, *, done: int) -> Iterator[None]:
         own: the replay's settings; they name its tables and its MLflow database.
         done: number of steps that were finished before.
     """
-    partial = folder / _PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    storage = Path(own.storage)
-    if storage.exists():
-        shutil.copytree(storage, partial / "storage", copy_function=os.link)
-    _copy_database(_database(own), partial / "mlflow.db")
-    partial.rename(folder / _name(done))
+    _remember(folder, own, done=done)
     yield
     shutil.rmtree(folder / _name(done))
+
+
+@contextmanager
+def without_trace(folder: Path, own: Settings, *, done: int) -> Iterator[None]:
+    """Remember the replay's state, and bring it back whatever happens.
+
+    Args:
+        folder: the replay's.
+        own: the replay's settings.
+        done: number of steps that are finished.
+    """
+    _remember(folder, own, done=done)
+    try:
+        yield
+    finally:
+        undo_cut_step(folder, own, done=done)
 
 
 def undo_cut_step(folder: Path, own: Settings, *, done: int) -> bool:
@@ -63,6 +72,17 @@ def undo_cut_step(folder: Path, own: Settings, *, done: int) -> bool:
     _copy_database(kept / "mlflow.db", _database(own))
     shutil.rmtree(kept)
     return True
+
+
+def _remember(folder: Path, own: Settings, *, done: int) -> None:
+    partial = folder / _PARTIAL
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    storage = Path(own.storage)
+    if storage.exists():
+        shutil.copytree(storage, partial / "storage", copy_function=os.link)
+    _copy_database(_database(own), partial / "mlflow.db")
+    partial.rename(folder / _name(done))
 
 
 def _name(done: int | str) -> str:

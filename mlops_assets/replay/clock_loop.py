@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from mlops_assets.orchestration.code_version import fingerprint
 from mlops_assets.problem import ForecastProblem
-from mlops_assets.replay.checkpoint import all_or_nothing, undo_cut_step
+from mlops_assets.replay.checkpoint import all_or_nothing, undo_cut_step, without_trace
 from mlops_assets.replay.isolation import (
     ReplayError,
     raw_commits,
@@ -26,6 +26,7 @@ from mlops_assets.replay.isolation import (
     replay_resources,
     replay_settings,
 )
+from mlops_assets.replay.ledger import SCORES
 from mlops_assets.replay.progress import (
     Progress,
     StepOutcome,
@@ -37,6 +38,7 @@ from mlops_assets.replay.progress import (
 from mlops_assets.replay.selection import Selections
 from mlops_assets.replay.step import Options, Stage
 from mlops_assets.settings import Settings
+from mlops_assets.storage.tables import TableStore
 from mlops_assets.training.tracking import ensure_experiment
 
 BuildDefinitions = Callable[[ForecastProblem, Settings], dg.Definitions]
@@ -55,6 +57,7 @@ def run_clock_loop(
     build: BuildDefinitions,
     options: Options = Options(),  # noqa: B008  it is frozen
     on_step: Callable[[StepOutcome], None] = lambda _: None,
+    closing: datetime | None = None,
 ) -> list[StepOutcome]:
     """Run the production assets at each origin in turn, isolated from production.
 
@@ -69,6 +72,8 @@ def run_clock_loop(
         build: makes the problem's definitions for the replay's settings.
         options: the same at each call.
         on_step: told each new outcome as its step ends.
+        closing: after the last step, keep the scores of what all versions forecast until this
+            instant (`ledger.SCORES`); nothing else of the replay changes.
 
     Returns:
         The outcomes of these origins, finished earlier or now.
@@ -90,6 +95,8 @@ def run_clock_loop(
             if not progress.finished(origin):
                 progress = _played(stage, progress, origin, folder)
                 on_step(progress.steps[-1])
+        if closing is not None:
+            _look_back(stage, progress, closing, folder)
     return [step for step in progress.steps if step.origin in set(origins)]
 
 
@@ -102,13 +109,32 @@ def _played(stage: Stage, progress: Progress, origin: datetime, folder: Path) ->
     return progress
 
 
+def _look_back(stage: Stage, progress: Progress, closing: datetime, folder: Path) -> None:
+    """Keep the live scores as of the closing instant, which lies after every finished step."""
+    newest = progress.steps[-1].origin
+    if closing <= newest:
+        raise ReplayError(
+            f"the look back at {closing.isoformat()} does not lie after the finished step "
+            f"{newest.isoformat()}; only what was said earlier has come true by then; choose a "
+            "later instant, or another replay id"
+        )
+    with without_trace(folder, stage.own, done=len(progress.steps)):
+        scores = stage.look_back(closing)
+    TableStore(str(folder)).write(SCORES, scores)
+
+
+def replay_terms(settings: Settings, problem: ForecastProblem, options: Options) -> str:
+    """Fingerprint of what must be the same at each call of one replay."""
+    return terms_of(
+        problem, code=fingerprint(*_CODE), data=settings.data, **dataclasses.asdict(options)
+    )
+
+
 def _begin(
     settings: Settings, problem: ForecastProblem, folder: Path, options: Options
 ) -> Progress:
     """The record of a replay that goes on, or that of one that begins now."""
-    terms = terms_of(
-        problem, code=fingerprint(*_CODE), data=settings.data, **dataclasses.asdict(options)
-    )
+    terms = replay_terms(settings, problem, options)
     progress = read_progress(folder)
     if progress is None:
         commits = raw_commits(settings, problem)
@@ -143,17 +169,33 @@ def _stage(
         executor_def=dg.in_process_executor,
     )
     resources = replay_resources(settings, own, progress.commits)
-    definitions = dg.Definitions.merge(
-        build(problem, own), dg.Definitions(jobs=[job], resources=resources)
+    built = build(problem, own)
+    definitions = dg.Definitions(
+        assets=built.assets,
+        asset_checks=_checks(built, problem, options),
+        jobs=[job],
+        resources={**(built.resources or {}), **resources},
     )
     return Stage(
         problem=problem,
         own=own,
         job=definitions.resolve_job_def(_JOB),
-        selections=Selections(definitions, problem, options.assets),
+        selections=Selections(definitions, problem, options.assets, without=options.without),
         instance=on,
         options=options,
     )
+
+
+def _checks(
+    built: dg.Definitions, problem: ForecastProblem, options: Options
+) -> list[dg.AssetsDefinition]:
+    """The checks that a replay makes."""
+    unchecked = {dg.AssetKey([problem.name, name]) for name in options.unchecked}
+    return [
+        check
+        for check in built.asset_checks or ()
+        if not {key.asset_key for key in check.check_keys} <= unchecked
+    ]
 
 
 @contextmanager

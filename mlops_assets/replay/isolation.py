@@ -1,8 +1,9 @@
 """A replay's own place: settings and resources that reach nothing of production but raw rows.
 
 Everything that a replay writes lies below `<namespace>/replays/<id>`: tables, snapshots, MLflow's
-database and files. Its settings keep no address and no secret of production, so that even an asset
-that asked for a source, a service or a channel of alerts would find none.
+database and files. Only its fits lie beside, where every other replay finds them. Its settings keep
+no address and no secret of production, so that even an asset that asked for a source, a service or
+a channel of alerts would find none.
 """
 
 # No `from __future__ import annotations`: Dagster reads a resource's dependency as an object.
@@ -22,10 +23,13 @@ from mlops_assets.problem import ForecastProblem
 from mlops_assets.replay.overlay import OverlaidStore, commits_of
 from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import TableIOManager
+from mlops_assets.storage.kept_objects import KeptObjects
 from mlops_assets.storage.tables import TableStore
 
 FOLDER: Final = "replays"
 """Folder of all replays below a namespace."""
+FITS: Final = ".fits"
+"""Folder beside the replays that keeps the fits of all of them; it may be deleted at any time."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -83,6 +87,7 @@ class ReplayTables(Tables):
 
     production: str
     commits: dict[str, int]
+    fits_folder: str
     clock: dg.ResourceDependency[Clock]
 
     def store(self) -> TableStore:
@@ -93,6 +98,10 @@ class ReplayTables(Tables):
             commits=self.commits,
             known_by=self.clock.now(),
         )
+
+    def fits(self) -> KeptObjects:
+        """The fits of all replays: one that is repeated makes none of them again."""
+        return KeptObjects(Path(self.fits_folder))
 
 
 class ReplayPlatform(Platform):
@@ -121,7 +130,11 @@ def replay_resources(
         "clock": clock,
         "platform": ReplayPlatform(given=own.model_dump_json()),
         "tables": ReplayTables(
-            root=own.storage, production=production.storage, commits=dict(commits), clock=clock
+            root=own.storage,
+            production=production.storage,
+            commits=dict(commits),
+            fits_folder=str(production.namespace / FOLDER / FITS),
+            clock=clock,
         ),
         "io_manager": TableIOManager(root=own.storage),
     }

@@ -41,6 +41,9 @@ class StepOutcome(_Part):
     version: str | None = Field(description="its registered version")
     control_alarm: bool | None = Field(description="None: the step did not evaluate it")
     drift_alarm: bool | None = Field(description="None: the step made no report")
+    registered: dict[str, str] = Field(
+        default_factory=dict, description="candidate -> the version that this step registered"
+    )
     seconds: float = Field(ge=0, description="time that the step took")
 
 

@@ -23,6 +23,9 @@ DRIFT_REPORT: Final = "drift_report"
 ROLL_BACK: Final = ("champion", "forecasts", "published")
 """What follows an alarm of the champion's control."""
 
+LOOK_BACK: Final = ("observations", "features", "forecasts", "live_scores")
+"""What scores the last step: its models forecast until the next origin would be."""
+
 _UP_TO_DATE: Final = ("observations", "features", "live_scores")
 """What a training finds done already in a step that has been refreshed."""
 
@@ -33,7 +36,12 @@ class Selections:
     """The assets of one problem that a replay may run, and the parts of them that a run takes."""
 
     def __init__(
-        self, definitions: dg.Definitions, problem: ForecastProblem, only: Sequence[str] | None
+        self,
+        definitions: dg.Definitions,
+        problem: ForecastProblem,
+        only: Sequence[str] | None,
+        *,
+        without: Sequence[str] = (),
     ) -> None:
         """See what there is.
 
@@ -41,6 +49,8 @@ class Selections:
             definitions: of the problem.
             problem: whose assets count.
             only: names of the assets to run; None: all.
+            without: names of assets that are left out; one that the problem does not have is no
+                error, since there is nothing to leave out.
 
         Raises:
             ReplayError: a name is unknown, or one of a raw asset.
@@ -50,6 +60,7 @@ class Selections:
         specs = definitions.resolve_all_asset_specs()
         keys = {s.key for s in specs if s.key.path[0] == problem.name} - closed
         self._keys = {key.path[-1]: key for key in sorted(keys)}
+        self._keys = {name: key for name, key in self._keys.items() if name not in without}
         strange = sorted(set(only or ()) - set(self._keys))
         if strange:
             raise ReplayError(
@@ -79,6 +90,20 @@ class Selections:
     def roll_back(self) -> list[dg.AssetKey]:
         """The assets of a look that an alarm asks for."""
         return self._named(ROLL_BACK)
+
+    def look_back(self) -> list[dg.AssetKey]:
+        """The assets of the look back at the last step.
+
+        Raises:
+            ReplayError: the replay leaves one of them out, so nothing can be scored.
+        """
+        absent = [name for name in LOOK_BACK if name not in self._keys]
+        if absent:
+            raise ReplayError(
+                f"the replay leaves out {', '.join(absent)}; what came true is scored by "
+                f"{', '.join(LOOK_BACK)}; add them to its assets, or do not look back"
+            )
+        return self._named(LOOK_BACK)
 
     def _named(self, names: Iterable[str]) -> list[dg.AssetKey]:
         return [self._keys[name] for name in names if name in self._keys]

@@ -17,6 +17,7 @@ import dagster as dg
 import polars as pl
 
 from mlops_assets.evaluation.assets import backtest_key
+from mlops_assets.monitoring.live.assets import live_scores_key
 from mlops_assets.orchestration.failure import why_it_failed
 from mlops_assets.orchestration.trigger import TRIGGER_TAG, Trigger
 from mlops_assets.problem import ForecastProblem
@@ -24,11 +25,12 @@ from mlops_assets.promotion.assets import champion_key
 from mlops_assets.promotion.champion import empty_history
 from mlops_assets.replay import rhythm
 from mlops_assets.replay.isolation import clock_at
-from mlops_assets.replay.progress import Progress, StepOutcome
+from mlops_assets.replay.progress import TRAINING, Progress, StepOutcome
 from mlops_assets.replay.selection import DRIFT_REPORT, Selections
 from mlops_assets.settings import Settings
 from mlops_assets.storage.io_manager import table_name
 from mlops_assets.storage.tables import TableStore
+from mlops_assets.training.assets import model_key
 from mlops_assets.training.tracking import close_parent_run
 
 _CONTROL: Final = ("live_scores", "control")
@@ -46,12 +48,16 @@ class Options:
     Attributes:
         retrain_every: fit the candidates at every so many steps; None: by `retrain_cron`.
         assets: names of the assets to run; None: all but the raw ones.
+        without: names of assets that are left out of them.
+        unchecked: names of assets whose checks are not made.
         evaluate_from: start of the backtest's evaluation; None: the problem's newest folds.
     """
 
     retrain_every: int | None = None
     assets: tuple[str, ...] | None = None
     evaluate_from: datetime | None = None
+    without: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,8 +107,20 @@ class Stage:
             version=newest.get("version"),
             control_alarm=control,
             drift_alarm=drifted,
+            registered=self._registered(origin) if TRAINING & {*triggers} else {},
             seconds=time.perf_counter() - began,
         )
+
+    def look_back(self, at: datetime) -> pl.DataFrame:
+        """The live scores of all versions at an instant after the last step.
+
+        The models that stand forecast up to it, and nothing is trained or decided.
+
+        Raises:
+            ReplayStepFailed: the run failed.
+        """
+        self._run(self.selections.look_back(), at, None)
+        return TableStore(self.own.storage).read(table_name(live_scores_key(self.problem.name)))
 
     def _first_run(
         self, origin: datetime, due: Trigger | None, *, drift: bool
@@ -154,6 +172,18 @@ class Stage:
             asked = {"evaluate_from": self.options.evaluate_from.isoformat()}
             config["ops"] = {backtest.to_python_identifier(): {"config": asked}}
         return config
+
+    def _registered(self, origin: datetime) -> dict[str, str]:
+        """The versions that the fits of this origin became; one that is not sane became none."""
+        store, found = TableStore(self.own.storage), {}
+        for candidate in self.problem.candidates:
+            table = table_name(model_key(self.problem.name, candidate))
+            if not store.exists(table):
+                continue
+            fit = store.read(table).row(-1, named=True)
+            if fit["as_of"] == origin and fit["version"] is not None:
+                found[candidate] = str(fit["version"])
+        return found
 
     def _verdicts(self) -> pl.DataFrame:
         store, table = TableStore(self.own.storage), table_name(champion_key(self.problem.name))

@@ -23,12 +23,12 @@ def mlflow_leaves_nothing_behind() -> Iterator[None]:
         yield
 
 
-def with_registry(production: Settings, session: Path) -> Settings:
+def with_registry(production: Settings, session: Path, *, name: str = REPLAY) -> Settings:
     """Production's settings, with an empty registry in the place of the replay's.
 
     The replay would create it itself; that takes seconds.
     """
-    own = replay_settings(production, REPLAY)
+    own = replay_settings(production, name)
     own.namespace.mkdir(parents=True)
     shutil.copy(empty_registry(session), own.namespace / "mlflow.db")
     return production

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mlops_assets.replay.checkpoint import all_or_nothing, undo_cut_step
+from mlops_assets.replay.checkpoint import all_or_nothing, undo_cut_step, without_trace
 from mlops_assets.settings import Settings
 from mlops_assets.storage.tables import TableStore
 
@@ -88,3 +88,17 @@ def test_an_open_connection_sees_the_undone_state(own: Settings, tmp_path: Path)
         undo_cut_step(tmp_path, own, done=0)
 
         assert connection.execute("SELECT number FROM version").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_done_without_a_trace_leaves_none_whether_it_ends_or_not(
+    own: Settings, tmp_path: Path, fails: bool
+) -> None:
+    with contextlib.suppress(CutError), without_trace(tmp_path, own, done=3):
+        change(own)
+        assert state(own) == ([1, 2], True, [1, 2])
+        if fails:
+            raise CutError
+
+    assert state(own) == ([1], False, [1])
+    assert not list(tmp_path.glob("before_step*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import polars as pl
@@ -15,11 +16,19 @@ from mlops_assets.components.forecast_pipeline import build_problem_definitions
 from mlops_assets.forecasting import assets as forecasting
 from mlops_assets.promotion.registry import Registry
 from mlops_assets.replay.clock_loop import run_clock_loop
-from mlops_assets.replay.isolation import FOLDER, ReplayError, replay_folder, replay_settings
+from mlops_assets.replay.isolation import (
+    FITS,
+    FOLDER,
+    ReplayError,
+    replay_folder,
+    replay_settings,
+)
+from mlops_assets.replay.ledger import SCORES
 from mlops_assets.replay.progress import StepOutcome
 from mlops_assets.replay.step import Options, ReplayStepFailed
 from mlops_assets.storage.publication import latest_snapshot_id
 from mlops_assets.storage.tables import TableStore
+from mlops_assets.training import recall
 from mlops_assets_tests.end_to_end import planted
 from mlops_assets_tests.end_to_end.planted import AS_OF, DAY, HOUR, NAME
 from mlops_assets_tests.end_to_end.world import World, empty_registry
@@ -44,24 +53,30 @@ class Replayed:
 
     world: World
     before: dict[str, str]
+    name: str = REPLAY
     tables: dict[datetime, dict[str, pl.DataFrame]] = field(default_factory=dict)
     told: list[StepOutcome] = field(default_factory=list)
 
     @property
     def store(self) -> TableStore:
-        return TableStore(replay_settings(self.world.settings, REPLAY).storage)
+        return TableStore(replay_settings(self.world.settings, self.name).storage)
 
     def play(
-        self, origins: list[datetime], *, retrain_every: int | None = None
+        self,
+        origins: list[datetime],
+        *,
+        retrain_every: int | None = None,
+        closing: datetime | None = None,
     ) -> list[StepOutcome]:
         return run_clock_loop(
             self.world.settings,
             planted.problem(),
             origins,
-            replay_id=REPLAY,
+            replay_id=self.name,
             build=build_problem_definitions,
             options=Options(retrain_every=retrain_every),
             on_step=self.keep,
+            closing=closing,
         )
 
     def keep(self, outcome: StepOutcome) -> None:
@@ -171,3 +186,63 @@ def test_one_replay_is_run_by_one_process(replayed: Replayed) -> None:
     lock = replay_folder(replayed.world.settings, REPLAY) / "replay.lock"
     with FileLock(lock), pytest.raises(ReplayError, match="run by another process"):
         replayed.play([FIRST])
+
+
+def test_a_step_tells_which_versions_it_registered(replayed: Replayed) -> None:
+    first, second = replayed.told[:2]
+
+    assert set(first.registered) == {"last_value", "ridge", "boosting"}
+    assert first.registered["ridge"] == first.version
+    assert second.registered == {}  # it trained nothing
+
+
+def test_a_repeated_replay_makes_no_fit_again_and_differs_in_no_bit(
+    replayed: Replayed, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    kept = replayed.world.settings.namespace / FOLDER / FITS
+    fits = {path.name for path in kept.iterdir()}
+    again = Replayed(replayed.world, {}, name="again")
+    with_registry(again.world.settings, tmp_path_factory.getbasetemp(), name="again")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recall, "fit_recipe", _never_fits)
+        again.play([FIRST, SECOND])
+
+    assert {path.name for path in kept.iterdir()} == fits
+    for origin, name in product((FIRST, SECOND), KEPT):
+        ours, theirs = again.tables[origin][name], replayed.tables[origin][name]
+        # Runs have names of their own; numbers do not.
+        assert without_names(ours).equals(without_names(theirs)), (origin, name)
+
+
+def test_a_look_back_scores_what_was_said_and_leaves_the_replay_as_it_was(
+    replayed: Replayed,
+) -> None:
+    before = {name: replayed.store.read(f"{NAME}/{name}") for name in KEPT}
+    record = replay_folder(replayed.world.settings, REPLAY) / "steps.json"
+    steps = record.read_bytes()
+
+    replayed.play([FIRST, SECOND], closing=SECOND + 3 * HOUR)
+
+    scores = TableStore(str(record.parent)).read(SCORES)
+    # Three versions; origins 00:00 to 03:00 have come true by 04:00, the last one by its value.
+    assert sorted(set(scores["origin"])) == [FIRST, SECOND, SECOND + HOUR, SECOND + 2 * HOUR]
+    assert len(scores) == 12
+    assert {name: replayed.store.read(f"{NAME}/{name}") for name in KEPT}.keys() == before.keys()
+    for name in KEPT:
+        assert replayed.store.read(f"{NAME}/{name}").equals(before[name])
+    assert record.read_bytes() == steps
+
+
+def test_a_look_back_lies_after_every_finished_step(replayed: Replayed) -> None:
+    with pytest.raises(ReplayError, match=r"does not lie after the finished step.*later instant"):
+        replayed.play([FIRST], closing=FIRST + HOUR)
+
+
+def without_names(table: pl.DataFrame) -> pl.DataFrame:
+    """What a table says, without the names of the runs that made it."""
+    return table.drop("run_id", strict=False)
+
+
+def _never_fits(*_: object, **__: object) -> None:
+    raise AssertionError("a fit was made again")

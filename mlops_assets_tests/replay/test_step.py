@@ -41,6 +41,9 @@ def play(
     *,
     described: ForecastProblem = DRIFTING,
     assets: tuple[str, ...] | None = None,
+    without: tuple[str, ...] = (),
+    unchecked: tuple[str, ...] = (),
+    closing: datetime | None = None,
 ) -> list[StepOutcome]:
     return run_clock_loop(
         production,
@@ -48,7 +51,8 @@ def play(
         [FIRST + k * HOUR for k in range(hours)],
         replay_id=REPLAY,
         build=graph.build,
-        options=Options(assets=assets),
+        options=Options(assets=assets, without=without, unchecked=unchecked),
+        closing=closing,
     )
 
 
@@ -149,3 +153,26 @@ def test_a_failed_step_is_told_with_its_cause_and_keeps_those_before(production:
     steps = play(production, mended, 2)
     assert [now for now, _ in mended.ran] == [at(1)]
     assert [s.origin for s in steps] == [at(0), at(1)]
+
+
+def test_assets_that_are_left_out_never_run(production: Settings) -> None:
+    graph = Pretended()
+
+    play(production, graph, 2, without=("published", "drift_report", "no_such_asset"))
+
+    left = EVERYTHING - {"published", "drift_report"}
+    assert graph.ran == [(at(0), left), (at(1), REFRESHED - {"published"})]
+
+
+def test_a_look_back_needs_the_assets_that_score(production: Settings) -> None:
+    with pytest.raises(ReplayError, match=r"leaves out forecasts, live_scores.*do not look back"):
+        play(production, Pretended(), 1, assets=("observations", "features"), closing=at(1))
+
+
+def test_an_asset_that_is_not_checked_raises_no_alarm(production: Settings) -> None:
+    graph = Pretended(control=lambda now: now >= at(1))
+
+    steps = play(production, graph, 2, described=problem(), unchecked=("live_scores",))
+
+    assert [s.control_alarm for s in steps] == [None, None]
+    assert graph.ran[1:] == [(at(1), REFRESHED)]
