@@ -7,10 +7,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup up test check audit bench soak lock clean
+.PHONY: help setup up test check audit bench soak screenshots lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv from requirements.lock (skipped when nothing changed)
 
@@ -24,11 +24,11 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
-up: $(STAMP) ## run the loop if there is no champion yet, then Dagster, MLflow and the API until Ctrl-C
+up: $(STAMP) ## run the loop if there is no champion yet, then Dagster, MLflow, the API and the dashboard until Ctrl-C
 	@exec $(BIN)/mlops up
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP) ## lint, formatting, types, import rules, docs, definitions, white space, audit
 	$(BIN)/ruff check .
@@ -48,6 +48,9 @@ bench: $(STAMP) ## run the benchmarks; each prints its ratios
 
 soak: $(STAMP) ## run the long tests, which CI leaves out
 	$(BIN)/python -m pytest -m soak --timeout 3600
+
+screenshots: $(STAMP) ## take README's pictures of the pages that `make up` serves
+	$(BIN)/python docs/make_screenshots.py
 
 # The interpreter's own settings of pip (extra folders, constraints) are left out of the result.
 lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's page")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="MLflow's page")
     api_port: int = Field(default=8000, ge=1, le=65535, description="the forecast API")
+    dashboard_port: int = Field(default=8501, ge=1, le=65535, description="the dashboard")
     automation_pace: str = Field(
         default="*/10 * * * *",
         description="cron expression: how often what is old, missing or failed is tried again",
@@ -117,6 +118,11 @@ class Settings(BaseSettings):
     def api_page(self) -> str:
         """Where a browser finds the forecast API that `mlops up` starts."""
         return base_url(self.host, self.api_port)
+
+    @property
+    def dashboard_page(self) -> str:
+        """Where a browser finds the dashboard that `mlops up` starts."""
+        return base_url(self.host, self.dashboard_port)
 
     @property
     def dagster_home(self) -> Path:

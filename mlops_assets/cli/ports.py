@@ -31,6 +31,7 @@ def service_ports(settings: Settings) -> tuple[Port, ...]:
         Port("Dagster", settings.dagster_port, "MLOPS_DAGSTER_PORT"),
         Port("MLflow", settings.mlflow_port, "MLOPS_MLFLOW_PORT"),
         Port("the API", settings.api_port, "MLOPS_API_PORT"),
+        Port("the dashboard", settings.dashboard_port, "MLOPS_DASHBOARD_PORT"),
     ]
     if mlflow_is_elsewhere(settings):
         del ports[1]

@@ -35,8 +35,8 @@ _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def first_services(settings: Settings, scratch: Path) -> list[Service]:
-    """What starts at once: the code server, MLflow (unless it runs elsewhere) and the API."""
-    services = [_code_server(settings, scratch), _api(settings)]
+    """What starts at once: code server, MLflow (unless elsewhere), API and dashboard."""
+    services = [_code_server(settings, scratch), _api(settings), _dashboard(settings)]
     if not mlflow_is_elsewhere(settings):
         services.insert(1, _mlflow(settings))
     return services
@@ -107,6 +107,12 @@ def _api(settings: Settings) -> Service:
     # Alive is enough: a model that cannot be loaded must not keep Dagster's page from opening.
     url = f"{settings.api_page}/health/live"
     return _service(settings, "API", _python("serving"), lambda: answers(url))
+
+
+def _dashboard(settings: Settings) -> Service:
+    # Alive is enough: its pages say themselves what to do while the API does not answer.
+    url = f"{settings.dashboard_page}/_stcore/health"
+    return _service(settings, "dashboard", _python("dashboard"), lambda: answers(url))
 
 
 def _service(

@@ -167,6 +167,7 @@ def _addresses(settings: Settings) -> list[tuple[str, str]]:
         # MLflow's page opens on its tools for language models unless it is told otherwise.
         ("MLflow", f"{settings.mlflow_page}/#/experiments?workflowType=machine_learning"),
         ("API", f"{settings.api_page}/docs"),
+        ("dashboard", settings.dashboard_page),
         ("logs", str(settings.namespace / "logs")),
         ("data", render.data_sentence(settings)),
     ]

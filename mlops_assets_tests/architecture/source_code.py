@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("mlops_assets", "serving")
+PACKAGES = ("dashboard", "mlops_assets", "serving")
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+from dashboard.settings import DashboardSettings
 from mlops_assets.settings import Settings
 from mlops_assets_tests.architecture.source_code import ROOT
 from serving.settings import ServingSettings
@@ -27,6 +28,11 @@ def variables(settings: type[BaseSettings]) -> dict[str, str]:
         f"MLOPS_{name.upper()}": "" if field.default is None else str(field.default)
         for name, field in settings.model_fields.items()
     }
+
+
+def every_variable() -> dict[str, str]:
+    """Every variable of any part with its default."""
+    return variables(DashboardSettings) | variables(ServingSettings) | variables(Settings)
 
 
 def example_lines() -> dict[str, str]:
@@ -51,11 +57,15 @@ def test_pipeline_and_service_agree_on_the_defaults_they_share() -> None:
     assert {name: pipeline[name] for name in shared} == {name: service[name] for name in shared}
 
 
+def test_dashboard_and_pipeline_agree_on_the_defaults_they_share() -> None:
+    pipeline, dashboard = variables(Settings), variables(DashboardSettings)
+    shared = pipeline.keys() & dashboard.keys()
+    assert {"MLOPS_HOST", "MLOPS_API_PORT", "MLOPS_DASHBOARD_PORT"} <= shared
+    assert {name: pipeline[name] for name in shared} == {name: dashboard[name] for name in shared}
+
+
 def test_the_example_file_lists_every_setting_with_its_default() -> None:
-    expected = {
-        name: value.removesuffix(".0")
-        for name, value in (variables(ServingSettings) | variables(Settings)).items()
-    }
+    expected = {name: value.removesuffix(".0") for name, value in every_variable().items()}
     written = {name: value.removesuffix(".0") for name, value in example_lines().items()}
     assert written == expected
 
@@ -71,12 +81,12 @@ def test_the_example_file_sets_nothing() -> None:
 
 def test_the_readme_names_every_setting() -> None:
     named = set(VARIABLE.findall(readme()))
-    missing = sorted((variables(Settings) | variables(ServingSettings)).keys() - named)
+    missing = sorted(every_variable().keys() - named)
     assert not missing, f"README.md does not name {missing}"
 
 
 def test_documents_name_only_settings_that_exist() -> None:
-    known = variables(Settings) | variables(ServingSettings)
+    known = every_variable()
     unknown = {
         path.name: strays
         for path in documents()

@@ -83,7 +83,19 @@ def test_make_alone_prints_a_line_for_each_target() -> None:
         check=True,
     ).stdout
     named = re.findall(r"^make (\w+) +\S", shown, re.MULTILINE)
-    targets = ["help", "setup", "up", "test", "check", "audit", "bench", "soak", "lock", "clean"]
+    targets = [
+        "help",
+        "setup",
+        "up",
+        "test",
+        "check",
+        "audit",
+        "bench",
+        "soak",
+        "screenshots",
+        "lock",
+        "clean",
+    ]
     assert named == targets
 
 

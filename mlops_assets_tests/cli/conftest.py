@@ -39,6 +39,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         "MLOPS_DAGSTER_PORT": str(free_port()),
         "MLOPS_MLFLOW_PORT": str(free_port()),
         "MLOPS_API_PORT": str(free_port()),
+        "MLOPS_DASHBOARD_PORT": str(free_port()),
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)

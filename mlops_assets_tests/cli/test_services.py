@@ -54,7 +54,7 @@ def test_everything_listens_on_the_configured_host_and_ports(
         for s in (*first_services(settings, tmp_path), *dagster_services(settings, tmp_path))
     }
     assert list(commands) == [
-        *("Dagster code server", "MLflow", "API", "Dagster page", "Dagster daemon")
+        *("Dagster code server", "MLflow", "API", "dashboard", "Dagster page", "Dagster daemon")
     ]
     assert f"--host 127.0.0.1 --port {settings.mlflow_port}" in commands["MLflow"]
     assert f"--host 127.0.0.1 --port {settings.dagster_port}" in commands["Dagster page"]
@@ -80,12 +80,16 @@ def test_page_and_daemon_share_the_code_server(settings: Settings, tmp_path: Pat
 
 def test_an_mlflow_server_elsewhere_is_not_started(settings: Settings, tmp_path: Path) -> None:
     remote = settings.model_copy(update={"mlflow_tracking_uri": "http://mlflow:5000"})
-    assert [s.name for s in first_services(remote, tmp_path)] == ["Dagster code server", "API"]
+    assert [s.name for s in first_services(remote, tmp_path)] == [
+        *("Dagster code server", "API", "dashboard")
+    ]
 
 
 def test_each_service_logs_to_its_own_file_of_the_namespace(
     settings: Settings, tmp_path: Path
 ) -> None:
     logs = [s.log for s in first_services(settings, tmp_path)]
-    assert [log.name for log in logs] == ["dagster-code-server.log", "mlflow.log", "api.log"]
+    assert [log.name for log in logs] == [
+        *("dagster-code-server.log", "mlflow.log", "api.log", "dashboard.log")
+    ]
     assert {log.parent for log in logs} == {settings.namespace / "logs"}

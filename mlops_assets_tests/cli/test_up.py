@@ -102,6 +102,7 @@ def test_the_first_start_runs_the_loop_then_serves_until_ctrl_c(
         f"http://127.0.0.1:{settings.dagster_port}",
         f"http://127.0.0.1:{settings.mlflow_port}",
         f"http://127.0.0.1:{settings.api_port}/docs",
+        f"http://127.0.0.1:{settings.dashboard_port}",
         "104,500.25 USDT (band 103,900.00 to 105,100.50)",
         f"curl http://127.0.0.1:{settings.api_port}/forecasts/bitcoin_close/latest",
         "Stopped.",
