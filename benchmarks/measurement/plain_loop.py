@@ -34,8 +34,8 @@ from mlops_assets.features.feature_set import compute_features
 from mlops_assets.features.leakage import find_leaks, probe_origins
 from mlops_assets.forecasting import live
 from mlops_assets.forecasting.assets import forecasts_key
-from mlops_assets.forecasting.monitoring_figures import monitoring_figures, read_watch_tables
 from mlops_assets.forecasting.snapshot import INPUT_WINDOW, snapshot_files
+from mlops_assets.forecasting.watch_tables import read_watch_tables
 from mlops_assets.ingestion import recency
 from mlops_assets.ingestion.assets import observations_key
 from mlops_assets.ingestion.observations import judge, observe
@@ -46,7 +46,7 @@ from mlops_assets.monitoring.live.assets import live_scores_key
 from mlops_assets.monitoring.live_scores import score
 from mlops_assets.problem import ForecastProblem
 from mlops_assets.promotion.assets import champion_key
-from mlops_assets.promotion.champion import empty_history, hold_look, newest_verdict
+from mlops_assets.promotion.champion import empty_history, hold_look
 from mlops_assets.promotion.control_state import control_table
 from mlops_assets.promotion.registry import Registry
 from mlops_assets.settings import Settings
@@ -291,13 +291,11 @@ class PlainLoop:
                 backtest=backtest,
                 forecasts=said,
                 leaderboard=board,
-                verdict=newest_verdict(champion),
-                monitoring=monitoring_figures(
-                    observations,
-                    champion,
-                    read_watch_tables(self._store, problem.name),
-                    as_of=self.as_of,
+                champion=champion,
+                watched=read_watch_tables(
+                    self._store, problem.name, namespace=self.settings.namespace
                 ),
+                as_of=self.as_of,
             )
             publish(self._store, self._draft(), files)
 

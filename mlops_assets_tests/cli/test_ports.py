@@ -30,7 +30,7 @@ def test_free_ports_pass(settings: Settings) -> None:
 
 
 def test_every_taken_port_is_named_at_once(settings: Settings) -> None:
-    dagster, _, api = service_ports(settings)
+    dagster, _, api, _ = service_ports(settings)
     with (
         closing(socket.create_server((settings.host, dagster.number))),
         closing(socket.create_server((settings.host, api.number))),
@@ -54,7 +54,11 @@ def test_an_address_of_another_machine_is_refused_by_name(settings: Settings) ->
 
 def test_a_running_mlflow_server_elsewhere_needs_no_port_here(settings: Settings) -> None:
     remote = settings.model_copy(update={"mlflow_tracking_uri": "http://mlflow:5000"})
-    assert [port.service for port in service_ports(remote)] == ["Dagster", "the API"]
+    assert [port.service for port in service_ports(remote)] == [
+        "Dagster",
+        "the API",
+        "the dashboard",
+    ]
 
 
 @pytest.mark.parametrize(

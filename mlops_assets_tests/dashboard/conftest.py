@@ -44,9 +44,13 @@ def pages(api: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; each reader has a context of its own."""
+    """One browser for a module's tests; each reader has a context of its own.
+
+    Playwright keeps an event loop running in this thread while its browser is open, so it must be
+    closed before other tests begin loops of their own.
+    """
     with chromium() as found:
         yield found
 

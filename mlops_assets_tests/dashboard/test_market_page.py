@@ -131,7 +131,7 @@ def test_fewer_days_and_an_earlier_last_day_show_other_hours(market: Page) -> No
     # From midnight of 28 February, three days with the last.
     market.wait_for_function(
         "() => document.querySelector('.st-key-market-chart .js-plotly-plot')"
-        ".data[0].x[0] === '2026-02-27T23:00:00'"
+        "?.data[0].x[0] === '2026-02-27T23:00:00'"
     )
     set_day(market, "Until (UTC)", "20260228")
     shown = traces(market, CHART, without="newest")
