@@ -33,6 +33,7 @@ from serving.inference_protocol.router import router as inference_protocol_route
 from serving.instrumentation import Metrics, ServedState
 from serving.log_database import LogDatabase
 from serving.log_metrics import LogMetrics, LogState
+from serving.memory import share_arenas
 from serving.model_cache import ModelCache
 from serving.model_metrics import ModelStoreState
 from serving.model_store import ModelStore
@@ -207,6 +208,7 @@ def app_from_environment() -> FastAPI:
     Raises:
         ServingSettingsError: a setting cannot be used.
     """
+    share_arenas()
     sys.setswitchinterval(_SWITCH_SECONDS)
     app = create_app(load_serving_settings())
     gc.collect()

@@ -28,9 +28,9 @@ Row = tuple[object, ...]
 
 _Convert = Callable[[Any], Any]
 
-_PAGE_ROWS: Final = 250
-"""Rows of one statement: 250 x 24 values are below every database's limit (SQLite: 32,766), and
-a driver binds them in less than a millisecond."""
+_PAGE_ROWS: Final = (256, 64, 16, 4, 1)
+"""Rows of one statement. A few sizes, since a driver prepares each text once and keeps it; 256 x 24
+values are below every database's limit (SQLite: 32,766)."""
 _BUSY_SECONDS: Final = 1.0
 """SQLite waits so long for a lock before an attempt counts as failed."""
 _LENGTHS: Final = {"answer_id": 32, "problem": 60}
@@ -143,11 +143,13 @@ class _Insert:
         )
 
     def pages(self, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[object, ...]]]:
-        """Statements of at most `_PAGE_ROWS` rows, each with its values in a line."""
-        for start in range(0, len(rows), _PAGE_ROWS):
-            page = rows[start : start + _PAGE_ROWS]
-            text = f"{self._head}{', '.join([self._group] * len(page))}{self._tail}"
-            yield text, self._stored(page)
+        """Statements of the sizes in `_PAGE_ROWS`, each with its values in a line."""
+        start = 0
+        for size in _PAGE_ROWS:
+            text = f"{self._head}{', '.join([self._group] * size)}{self._tail}"
+            while len(rows) - start >= size:
+                yield text, self._stored(rows[start : start + size])
+                start += size
 
     def _stored(self, page: Sequence[Row]) -> tuple[object, ...]:
         """The values of a page, row by row, as the driver takes them."""

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from serving.contract.model_card import CARD_FILE, CONTRACT_VERSION, MODEL_FILE, ModelCard
 from serving.contract.steps import FloatArray, needs_segment
 from serving.domain_errors import ModelRefusedError, RefusalReason
+from serving.memory import give_back
 from serving.served_model import RegisteredVersion, ServedModel, Session
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def load_model(files: ModelFiles, registered: RegisteredVersion, *, problem: str
     check_graph(files.model)
     model = ServedModel(registered, card, open_session(files.model, card))
     warm_up(model)
+    # The parsed graph is gone, and was several times the file.
+    give_back()
     return model
 
 

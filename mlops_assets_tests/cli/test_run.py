@@ -48,7 +48,7 @@ def test_of_a_panel_the_forecast_told_is_the_first_series_at_the_first_step(
     world = after_first_run[0].copy(tmp_path / "world")
     path = f"{newest_snapshot(world)}/{FORECASTS}"
     own = pl.read_parquet(io.BytesIO(world.store.read_file(path)))
-    other = own.with_columns(series=pl.lit("atom"))
+    other = own.with_columns(series=pl.lit("atom").cast(own.schema["series"]))
     buffer = io.BytesIO()
     pl.concat([own, other]).write_parquet(buffer)
     world.store.write_file(path, buffer.getvalue())

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Trace = dict[str, Any]
+_OPENINGS: Final = 5
+_OPEN_MS: Final = 5_000
+"""A list that was not closed shows its option long before."""
 
 _TRACES: Final = """(key) => {
     const plot = document.querySelector(`.st-key-${key} .js-plotly-plot`);
@@ -47,11 +50,24 @@ def points(found: Trace) -> dict[str, float]:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of the first select box of a name."""
+    """Choose an option of the first select box of a name.
+
+    A run of the page that ends meanwhile closes the list; then it is opened again.
+    """
+    from playwright.sync_api import TimeoutError as ListClosed
+
     box = page.get_by_role("combobox", name=label, exact=True).first
-    box.click()
-    box.press("ArrowDown")
-    page.get_by_role("option", name=option, exact=True).click()
+    wanted = page.get_by_role("option", name=option, exact=True)
+    for _ in range(_OPENINGS):
+        box.click()
+        box.press("ArrowDown")
+        try:
+            wanted.click(timeout=_OPEN_MS)
+        except ListClosed:
+            page.keyboard.press("Escape")
+        else:
+            return
+    raise AssertionError(f"{label} offers no {option!r}")
 
 
 def set_day(page: Page, label: str, day: str) -> None:
