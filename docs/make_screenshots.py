@@ -26,6 +26,7 @@ PHONE: Final = (390, 844)
 PATIENCE_MS: Final = 60_000
 _DRAWN: Final = (
     "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+    " && !document.querySelector('[data-testid=stSkeleton]')"
 )
 
 
