@@ -132,8 +132,7 @@ class _Insert:
         mark = "%s" if dialect.paramstyle == "format" else "?"
         group = f"({', '.join([mark] * len(COLUMNS))})"
         self._head, found, self._tail = str(compiled).partition(group)
-        if not found:
-            raise NotImplementedError(f"no list of {len(COLUMNS)} values in: {compiled}")
+        assert found, f"pages repeat the list of {len(COLUMNS)} values, absent in: {compiled}"
         self._group = group
         self._converts: tuple[_Convert | None, ...] = tuple(
             None

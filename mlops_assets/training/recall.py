@@ -28,7 +28,11 @@ from mlops_assets.training.fit import (
 )
 from mlops_assets.training.recipe import Recipe, code_version
 
-_LIBRARIES: Final = ("numpy", "polars", "scipy", "scikit-learn", "jax", "jaxlib", "optax")
+_LIBRARIES: Final = (
+    *("numpy", "polars", "scipy", "scikit-learn"),
+    *("jax", "jaxlib", "optax"),
+    *("prophet", "cmdstanpy"),
+)
 """What fits: another version of one may give other numbers."""
 _TARGETS: Final = ("realised", "log_volatility", "last_value", "actual")
 _TIMES: Final = ("origin", "step", "valid_time", "target_known_at")

@@ -33,12 +33,19 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'log.db'}"
         return
+    with server_database(kind, "prediction_log") as address:
+        yield address
+
+
+@contextmanager
+def server_database(kind: str, prefix: str) -> Iterator[str]:
+    """The address of an empty database of a server, dropped afterwards; skips without a server."""
     import sqlalchemy as sa
 
     driver, server, existing = SERVERS[kind]
     pytest.importorskip(driver, reason=f"{driver} is not installed")
     engine = sa.create_engine(f"{server}/{existing}", isolation_level="AUTOCOMMIT")
-    name = f"prediction_log_{uuid.uuid4().hex[:12]}"
+    name = f"{prefix}_{uuid.uuid4().hex[:12]}"
     try:
         connection = engine.connect()
     except sa.exc.OperationalError:
@@ -48,7 +55,9 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         try:
             yield f"{server}/{name}"
         finally:
-            connection.execute(sa.text(f"DROP DATABASE {name}"))
+            # PostgreSQL refuses while somebody is still connected, unless it is forced.
+            force = " WITH (FORCE)" if kind == "postgresql" else ""
+            connection.execute(sa.text(f"DROP DATABASE {name}{force}"))
     engine.dispose()
 
 

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from mlops_assets_tests.serving.published import PROBLEM, sha256
+from mlops_assets_tests.serving.published import register_version
 from mlops_assets_tests.serving.running import until
-from serving.contract.model_card import CARD_FILE, MODEL_FILE, TAG_CARD_SHA256, TAG_MODEL_SHA256
 from serving.model_files import ModelFiles
 
 
@@ -38,29 +37,9 @@ class MlflowServer:
     def register(self, files: ModelFiles, name: str) -> str:
         """Log two files through the server and register them as a version; returns its number."""
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
 
         client = MlflowClient(self.address, registry_uri=self.address)
-        experiment = client.get_experiment_by_name(PROBLEM)
-        number = experiment.experiment_id if experiment else client.create_experiment(PROBLEM)
-        run = client.create_run(number)
-        to_log = self.folder / "to-log"
-        to_log.mkdir(exist_ok=True)
-        for file, content in ((MODEL_FILE, files.model), (CARD_FILE, files.card)):
-            (to_log / file).write_bytes(content)
-            client.log_artifact(run.info.run_id, str(to_log / file), artifact_path="model")
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        version = client.create_model_version(
-            name,
-            source=f"{run.info.artifact_uri}/model",
-            run_id=run.info.run_id,
-            tags={TAG_MODEL_SHA256: sha256(files.model), TAG_CARD_SHA256: sha256(files.card)},
-        )
-        return str(version.version)
+        return register_version(client, files, name=name, folder=self.folder / "to-log")
 
 
 @contextmanager

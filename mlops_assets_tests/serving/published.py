@@ -243,6 +243,50 @@ def manifest_of(snapshot_id: str, contents: dict[str, bytes], **changes: object)
     return Manifest.model_validate(fields | changes).model_dump_json().encode()
 
 
+def register_version(
+    client: MlflowClient,
+    files: ModelFiles,
+    *,
+    name: str,
+    folder: Path,
+    artifacts: str | None = None,
+) -> str:
+    """Log two files to a run and register them as a version with their tags; its number.
+
+    Args:
+        client: of the store.
+        files: model and card.
+        name: of the registered model, made where it is missing.
+        folder: for the files on their way.
+        artifacts: where the experiment's files go; None: where the store says.
+    """
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(PROBLEM)
+    number = (
+        experiment.experiment_id
+        if experiment
+        else client.create_experiment(PROBLEM, artifact_location=artifacts)
+    )
+    run = client.create_run(number)
+    folder.mkdir(exist_ok=True)
+    for file, content in ((MODEL_FILE, files.model), (CARD_FILE, files.card)):
+        (folder / file).write_bytes(content)
+        client.log_artifact(run.info.run_id, str(folder / file), artifact_path="model")
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = client.create_model_version(
+        name,
+        source=f"{run.info.artifact_uri}/model",
+        run_id=run.info.run_id,
+        tags={TAG_MODEL_SHA256: sha256(files.model), TAG_CARD_SHA256: sha256(files.card)},
+    )
+    return str(version.version)
+
+
 @dataclass
 class World:
     """One namespace of data, registry and snapshots in a folder."""
@@ -288,35 +332,13 @@ class World:
 
     def register(self, files: ModelFiles, *, promote: bool = True, name: str = MODEL_NAME) -> str:
         """Log two files, register them as a version and let the champion alias point to it."""
-        from mlflow.exceptions import MlflowException
-
-        client = self.client
-        experiment = client.get_experiment_by_name(PROBLEM)
-        if experiment is None:
-            artifacts = (self.namespace / "mlflow-artifacts").as_uri()
-            experiment_id = client.create_experiment(PROBLEM, artifact_location=artifacts)
-        else:
-            experiment_id = experiment.experiment_id
-        run = client.create_run(experiment_id)
-        folder = self.namespace / "to-log"
-        folder.mkdir(exist_ok=True)
-        for file, content in ((MODEL_FILE, files.model), (CARD_FILE, files.card)):
-            (folder / file).write_bytes(content)
-            client.log_artifact(run.info.run_id, str(folder / file), artifact_path="model")
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        version = client.create_model_version(
-            name,
-            source=f"{run.info.artifact_uri}/model",
-            run_id=run.info.run_id,
-            tags={TAG_MODEL_SHA256: sha256(files.model), TAG_CARD_SHA256: sha256(files.card)},
+        artifacts = (self.namespace / "mlflow-artifacts").as_uri()
+        version = register_version(
+            self.client, files, name=name, folder=self.namespace / "to-log", artifacts=artifacts
         )
         if promote:
-            self.promote(version.version, name=name)
-        return str(version.version)
+            self.promote(version, name=name)
+        return version
 
     def promote(self, version: str, *, name: str = MODEL_NAME) -> None:
         """Let the champion alias point to a version."""

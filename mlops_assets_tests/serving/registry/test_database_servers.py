@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 
-from mlops_assets_tests.serving.logs import SERVERS
+from mlops_assets_tests.serving.logs import server_database
 from serving.domain_errors import UnknownNameError
 from serving.registry.address import connect
 from serving.registry.writer import RegistryChange
@@ -32,27 +30,12 @@ else:
     print(json.dumps([aliases, model.tags, tags]))
 """
 
-DROP = {"postgresql": "DROP DATABASE {} WITH (FORCE)", "mysql": "DROP DATABASE {}"}
 
-
-@pytest.fixture(params=sorted(DROP))
+@pytest.fixture(params=["mysql", "postgresql"])
 def address(request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty database of a server; skips where none answers."""
-    kind = str(request.param)
-    _, server, existing = SERVERS[kind]
-    engine = sa.create_engine(f"{server}/{existing}", isolation_level="AUTOCOMMIT")
-    name = f"registry_{uuid.uuid4().hex[:12]}"
-    try:
-        connection = engine.connect()
-    except sa.exc.OperationalError:
-        pytest.skip(f"no {kind} server answers at {server}")
-    with connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-        try:
-            yield f"{server}/{name}"
-        finally:
-            connection.execute(sa.text(DROP[kind].format(name)))
-    engine.dispose()
+    with server_database(str(request.param), "registry") as found:
+        yield found
 
 
 def mlflow(address: str, what: str) -> str:
